@@ -1,0 +1,144 @@
+package events_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/orderflow-project/orderflow/events"
+)
+
+func eur(amount int64) events.Money { return events.Money{Amount: amount, Currency: "EUR"} }
+
+func TestMoneyArithmetic(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		amount := rapid.Int64().Draw(t, "amount")
+		quantity := rapid.IntRange(0, math.MaxInt32).Draw(t, "quantity")
+		product, err := eur(amount).Times(quantity)
+		fits := quantity == 0 || (amount <= math.MaxInt64/int64(quantity) && amount >= math.MinInt64/int64(quantity))
+		if fits != (err == nil) {
+			t.Fatalf("%d times %d: %v", amount, quantity, err)
+		}
+		if fits && quantity != 0 && product.Amount/int64(quantity) != amount {
+			t.Fatalf("%d times %d = %d", amount, quantity, product.Amount)
+		}
+		other := rapid.Int64().Draw(t, "other")
+		sum, err := eur(amount).Add(eur(other))
+		wrapped := (other > 0) != (amount+other > amount) && other != 0
+		if wrapped != errors.Is(err, events.ErrMoneyOverflow) {
+			t.Fatalf("%d plus %d: %v", amount, other, err)
+		}
+		if err == nil && sum.Amount-other != amount {
+			t.Fatalf("%d plus %d = %d", amount, other, sum.Amount)
+		}
+	})
+}
+
+func TestMoneyRefuses(t *testing.T) {
+	t.Parallel()
+	if _, err := eur(1).Add(events.Money{Amount: 1, Currency: "USD"}); err == nil {
+		t.Error("EUR + USD was added")
+	}
+	if _, err := eur(1).Times(-1); err == nil {
+		t.Error("money was multiplied by -1")
+	}
+}
+
+func ExampleMoney_String() {
+	fmt.Println(eur(1250), eur(-5), events.Money{Amount: 1200, Currency: "JPY"}, events.Money{Amount: 1, Currency: "KWD"})
+	// Output: EUR 12.50 EUR -0.05 JPY 1200 KWD 0.001
+}
+
+func TestValidate(t *testing.T) {
+	t.Parallel()
+	line := events.Line{SKU: "A-1", Quantity: 2, UnitPrice: eur(500)}
+	good := events.OrderPlaced{OrderID: "id", Number: "n", Lines: []events.Line{line}, Total: eur(1000)}
+	if err := good.Validate(); err != nil {
+		t.Fatalf("Validate() = %v for a good event", err)
+	}
+	for name, test := range map[string]struct {
+		change func(*events.OrderPlaced)
+		want   string
+	}{
+		"no order":       {func(e *events.OrderPlaced) { e.OrderID = "" }, "order_id: missing"},
+		"no number":      {func(e *events.OrderPlaced) { e.Number = "" }, "number: missing"},
+		"no lines":       {func(e *events.OrderPlaced) { e.Lines = nil }, "lines: empty"},
+		"zero units":     {func(e *events.OrderPlaced) { e.Lines[0].Quantity = 0 }, "lines[0].quantity: 0 is not positive"},
+		"a SKU twice":    {func(e *events.OrderPlaced) { e.Lines = append(e.Lines, line) }, `lines[1].sku: empty or twice: "A-1"`},
+		"another total":  {func(e *events.OrderPlaced) { e.Total = eur(999) }, "total: EUR 9.99, but the lines come to EUR 10.00"},
+		"mixed currency": {func(e *events.OrderPlaced) { e.Lines[0].UnitPrice.Currency = "USD" }, "different currencies"},
+		"overflow":       {func(e *events.OrderPlaced) { e.Lines[0].UnitPrice.Amount = math.MaxInt64 }, "overflows"},
+	} {
+		bad := good
+		bad.Lines = slices.Clone(good.Lines)
+		test.change(&bad)
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: Validate() = %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+func TestTransitions(t *testing.T) {
+	t.Parallel()
+	for _, from := range events.Statuses() {
+		if _, known := events.Transitions()[from]; !known {
+			t.Errorf("%s is missing in the table", from)
+		}
+		if events.CanReach(from, from) {
+			t.Errorf("%s reaches itself: an order could go round for ever", from)
+		}
+		if !from.Final() && !events.CanReach(from, events.StatusCancelled) {
+			t.Errorf("%s can't be cancelled", from)
+		}
+		for _, to := range events.Statuses() {
+			if events.CanMove(from, to) && !events.CanReach(from, to) {
+				t.Errorf("%s moves to %s but doesn't reach it", from, to)
+			}
+		}
+	}
+	if !events.StatusShipped.Final() || !events.StatusCancelled.Final() || events.Status("lost").Final() || events.Status("lost").Valid() {
+		t.Error("final or valid statuses are not as they should be")
+	}
+	if !events.CanReach(events.StatusPlaced, events.StatusShipped) || events.CanReach(events.StatusCancelled, events.StatusShipped) {
+		t.Error("an order must be able to come from placed to shipped, and never from cancelled")
+	}
+}
+
+func TestCatalog(t *testing.T) {
+	t.Parallel()
+	for _, e := range events.Catalog() {
+		byType, ok := events.ByType(e.Type)
+		byName, alsoOK := events.ByName(e.Name)
+		if !ok || !alsoOK || byType.Name != e.Name || byName.Type != e.Type {
+			t.Errorf("%s is not found by its type and name", e.Name)
+		}
+		if !strings.HasSuffix(e.Type, fmt.Sprintf(".v%d", e.Version)) || len(e.SentBy) == 0 || len(e.ReadBy) == 0 || !e.Status.Valid() {
+			t.Errorf("entry %+v is incomplete", e)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, e := range events.Catalog() {
+		f.Add(e.Type, []byte(`{"order_id":"x"}`))
+	}
+	f.Fuzz(func(t *testing.T, eventType string, data []byte) {
+		decoded, err := events.Decode(eventType, data)
+		if err != nil {
+			return
+		}
+		if err := decoded.Validate(); err != nil {
+			t.Errorf("Decode accepted what Validate refuses: %v", err)
+		}
+		if _, err := json.Marshal(decoded); err != nil {
+			t.Errorf("Decode made what can't be encoded: %v", err)
+		}
+	})
+}

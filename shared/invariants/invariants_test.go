@@ -1,0 +1,211 @@
+package invariants_test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/invariants"
+	"github.com/orderflow-project/orderflow/shared/postgres/postgrestest"
+	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
+)
+
+func all(t *testing.T) []invariants.Invariant {
+	t.Helper()
+	list, err := invariants.All()
+	if err != nil || len(list) == 0 {
+		t.Fatalf("All() = %d invariants, %v", len(list), err)
+	}
+	return list
+}
+
+// violated names the invariants that don't hold.
+func violated(t *testing.T, pool *pgxpool.Pool) []string {
+	t.Helper()
+	var names []string
+	for _, one := range all(t) {
+		violations, err := invariants.Check(t.Context(), pool, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(violations) > 0 {
+			names = append(names, one.Name)
+		}
+	}
+	return names
+}
+
+func TestEmptyShopIsClean(t *testing.T) {
+	t.Parallel()
+	if names := violated(t, postgrestest.New(t)); len(names) > 0 {
+		t.Errorf("violated in an empty shop: %v", names)
+	}
+}
+
+// consistent makes one shipped order of which everything is as it must be.
+func consistent(t *testing.T, pool *pgxpool.Pool) stagetest.Order {
+	t.Helper()
+	order := stagetest.Place(t, pool, events.StatusShipped)
+	change(t, pool, order, `insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'p1', 'captured', 3300, 'EUR')`)
+	change(t, pool, order, `insert into reservations select order_id, sku, quantity, 'shipped' from order_lines where order_id = $1`)
+	change(t, pool, order, `update stock s set on_hand = on_hand - r.quantity, shipped = r.quantity from reservations r where r.sku = s.sku and r.order_id = $1`)
+	change(t, pool, order, `insert into shipments select order_id, 'Post', data ->> 'tracking_number', 'k', 'h', now() from order_events where order_id = $1 and name = 'order-shipped'`)
+	change(t, pool, order, `insert into notifications (order_id, change, state, claimed_at, message_id, sent_at)
+		select $1, c, 'sent', now(), c, now() from unnest(array['order-placed', 'order-shipped']) c`)
+	change(t, pool, order, `update order_events set published_at = now() where order_id = $1 and type is not null`)
+	for _, kind := range events.Catalog() {
+		for _, reader := range []string{"customer-notification", "order-analytics"} {
+			if kind.Status != events.StatusCancelled {
+				change(t, pool, order, fmt.Sprintf(`insert into order_events (order_id, name, source, cause, occurred_at)
+					values ($1, '%s#%s', '%s', '%s', now())`, kind.Name, reader, reader, kind.Name))
+			}
+		}
+	}
+	change(t, pool, order, `insert into analytics_minutes
+		select date_trunc('minute', occurred_at, 'UTC'), m.metric, m.dimension, 0, m.value
+		from order_events, (values ('orders_shipped', '', 1), ('items_sold', 'TEST-ONE', 2), ('items_sold', 'TEST-TWO', 1), ('revenue', 'EUR', 3300)) m (metric, dimension, value)
+		where order_id = $1 and name = 'order-shipped'`)
+	change(t, pool, order, `insert into analytics_minutes select date_trunc('minute', occurred_at, 'UTC'), 'orders_placed', '', 0, 1
+		from order_events where order_id = $1 and name = 'order-placed'`)
+	return order
+}
+
+func change(t *testing.T, pool *pgxpool.Pool, order stagetest.Order, sql string) {
+	t.Helper()
+	args := []any{order.ID}
+	if !strings.Contains(sql, "$1") {
+		args = nil
+	}
+	if _, err := pool.Exec(t.Context(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// TestEachInvariantCanBeViolated breaks one thing at a time: a check that can't
+// fail is none.
+func TestEachInvariantCanBeViolated(t *testing.T) {
+	t.Parallel()
+	broken := map[string]string{
+		"stock_is_conserved":                    `alter table stock drop constraint nothing_vanishes; update stock set on_hand = on_hand + 1`,
+		"stock_reserved_is_held":                `update stock set reserved = 1 where sku = 'TEST-ONE'`,
+		"stock_shipped_was_reserved":            `update stock set shipped = shipped + 1, on_hand = on_hand - 1`,
+		"orders_are_reserved_whole":             `delete from reservations where order_id = $1 and sku = 'TEST-TWO'`,
+		"reservations_follow_the_order":         `update reservations set state = 'held' where order_id = $1`,
+		"money_is_kept_only_for_shipped_orders": `update payments set state = 'voided' where order_id = $1`,
+		"payments_are_the_orders_total":         `update payments set amount = 3299 where order_id = $1`,
+		"status_is_the_last_event":              `update orders set status = 'inventory_updated' where id = $1`,
+		"history_is_a_legal_path":               `delete from order_events where order_id = $1 and name = 'payment-verified'`,
+		"every_effect_has_a_cause":              `update order_events set cause = 'never' where order_id = $1 and name = 'order-shipped'`,
+		"cancelled_for_the_told_reason":         `update orders set status = 'cancelled', cancel_reason = 'out_of_stock' where id = $1`,
+		"shipped_orders_have_one_shipment":      `delete from shipments where order_id = $1`,
+		"mails_have_a_cause":                    `insert into notifications (order_id, change, state, claimed_at) values ($1, 'order-cancelled', 'refused', now())`,
+		"no_personal_data_in_events":            `update order_events set data = data || '{"note": "for ADA@example.com"}' where order_id = $1 and name = 'order-placed'`,
+		"events_tell_of_their_order":            `update order_events set data = jsonb_set(data, '{lines,0,quantity}', '9') where order_id = $1 and name = 'order-shipped'`,
+		"every_order_is_final":                  `update orders set status = 'placed' where id = $1`,
+		"every_event_is_published":              `update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`,
+		"every_reader_has_handled":              `delete from order_events where order_id = $1 and name = 'order-placed#order-analytics'`,
+		"every_change_is_mailed":                `delete from notifications where order_id = $1 and change = 'order-shipped'`,
+		"analytics_are_the_fold_of_events":      `update analytics_minutes set value = value + 1 where metric = 'revenue'`,
+	}
+	for _, one := range all(t) {
+		t.Run(one.Name, func(t *testing.T) {
+			t.Parallel()
+			pool := postgrestest.New(t)
+			order := consistent(t, pool)
+			if names := violated(t, pool); len(names) > 0 {
+				t.Fatalf("violated before anything was broken: %v", names)
+			}
+			sql, known := broken[one.Name]
+			if !known {
+				t.Fatal("this invariant has no way to break it in this test")
+			}
+			if one.Name == "cancelled_for_the_told_reason" {
+				change(t, pool, order, `insert into order_events (order_id, name, source, cause, type, data, occurred_at)
+					values ($1, 'order-cancelled', 'storefront', null, 'x', '{"reason": "customer_request"}', now())`)
+			}
+			for statement := range strings.SplitSeq(sql, ";") {
+				change(t, pool, order, statement)
+			}
+			if names := violated(t, pool); !slices.Contains(names, one.Name) {
+				t.Errorf("%s doesn't notice; violated: %v", one.Name, names)
+			}
+		})
+	}
+}
+
+// pairsIn are the pairs of values that an invariant's query lists.
+func pairsIn(t *testing.T, name string) []string {
+	t.Helper()
+	list := all(t)
+	i := slices.IndexFunc(list, func(one invariants.Invariant) bool { return one.Name == name })
+	if i < 0 {
+		t.Fatalf("no invariant is called %s", name)
+	}
+	pairs := regexp.MustCompile(`\('[^']*', *'[^']*'\)`).FindAllString(list[i].SQL, -1)
+	slices.Sort(pairs)
+	return pairs
+}
+
+// TestPathsAreTheTransitions holds the paths that history_is_a_legal_path takes
+// for legal equal to the table of transitions: in SQL they are a copy.
+func TestPathsAreTheTransitions(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for _, first := range events.Catalog() {
+		if first.Status == events.StatusPlaced {
+			want = append(want, fmt.Sprintf("('nothing', '%s')", first.Name))
+		}
+		for _, next := range events.Catalog() {
+			if events.CanMove(first.Status, next.Status) {
+				want = append(want, fmt.Sprintf("('%s', '%s')", first.Name, next.Name))
+			}
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, pairsIn(t, "history_is_a_legal_path")); diff != "" {
+		t.Errorf("legal steps (-transitions +invariant):\n%s", diff)
+	}
+}
+
+// TestStatusesAreTheCatalogues holds the event that status_is_the_last_event
+// wants of each status equal to the catalogue, which has one for every status.
+func TestStatusesAreTheCatalogues(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for _, status := range events.Statuses() {
+		for _, kind := range events.Catalog() {
+			if kind.Status == status {
+				want = append(want, fmt.Sprintf("('%s', '%s')", status, kind.Name))
+			}
+		}
+	}
+	slices.Sort(want)
+	if len(want) != len(events.Transitions()) {
+		t.Errorf("%d events lead to the %d statuses that have transitions", len(want), len(events.Transitions()))
+	}
+	if diff := cmp.Diff(want, pairsIn(t, "status_is_the_last_event")); diff != "" {
+		t.Errorf("last events (-catalogue +invariant):\n%s", diff)
+	}
+}
+
+// TestReadersAreTheCatalogues holds the list in every_reader_has_handled equal
+// to the catalogue of events.
+func TestReadersAreTheCatalogues(t *testing.T) {
+	t.Parallel()
+	var want []string
+	for _, kind := range events.Catalog() {
+		for _, reader := range kind.ReadBy {
+			want = append(want, fmt.Sprintf("('%s', '%s')", kind.Name, reader))
+		}
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, pairsIn(t, "every_reader_has_handled")); diff != "" {
+		t.Errorf("readers (-catalogue +invariant):\n%s", diff)
+	}
+}

@@ -1,0 +1,7 @@
+-- at rest: Each change that customers are told of has its mail, sent or refused for good.
+select e.order_id, e.name, n.state, n.attempts, n.last_error
+from order_events e
+left join notifications n on n.order_id = e.order_id
+    and n.change = case e.name when 'payment-verified' then 'order-placed' else e.name end
+where e.type is not null and e.name in ('payment-verified', 'order-shipped', 'order-cancelled')
+  and (n.state is null or n.state = 'sending')

@@ -1,0 +1,88 @@
+package stage_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"go.uber.org/goleak"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/stage"
+	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
+}
+
+// reserving is about the smallest stage there is.
+func reserving() *stage.Function {
+	return stage.New("inventory-update", stage.Rules(func(context.Context, stage.Env) ([]stage.Rule, error) {
+		return []stage.Rule{stage.Step[events.PaymentVerified, stage.None]{
+			Apply: func(_ context.Context, _ pgx.Tx, in stage.In[events.PaymentVerified], _ stage.None) (events.Data, error) {
+				return events.InventoryUpdated{OrderID: in.Data.OrderID, Number: in.Data.Number, Lines: in.Data.Lines, Total: in.Data.Total}, nil
+			},
+		}}, nil
+	}))
+}
+
+// watching is about the smallest observer.
+func watching() *stage.Function {
+	return stage.New("order-analytics", stage.Rules(func(context.Context, stage.Env) ([]stage.Rule, error) {
+		return []stage.Rule{stage.Observer[events.OrderShipped, stage.None]{
+			Apply: func(ctx context.Context, tx pgx.Tx, in stage.In[events.OrderShipped], _ stage.None) error {
+				_, err := tx.Exec(ctx, `insert into analytics_minutes (minute, metric, shard, value)
+					values (date_trunc('minute', $1::timestamptz), 'orders_shipped', 0, 1)
+					on conflict (minute, metric, dimension, shard) do update set value = analytics_minutes.value + 1`, in.OccurredAt)
+				return err
+			},
+		}}, nil
+	}))
+}
+
+func TestStepConforms(t *testing.T) {
+	t.Parallel()
+	stagetest.Conform(t, stagetest.Stage{New: reserving, Accepts: events.TypePaymentVerified, Next: "inventory-updated"})
+}
+
+func TestObserverConforms(t *testing.T) {
+	t.Parallel()
+	stagetest.Conform(t, stagetest.Stage{New: watching, Accepts: events.TypeOrderShipped, Observes: true})
+}
+
+// What Knative does with a status is fixed in its data plane: it retries 404,
+// 408, 409, 429 and 5xx, and takes the rest for final.
+func TestStatusOf(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		err  error
+		want int
+	}{
+		{nil, http.StatusOK},
+		{errors.New("connection reset"), http.StatusServiceUnavailable},
+		{context.DeadlineExceeded, http.StatusServiceUnavailable},
+		{stage.Reject(errors.New("no such order")), http.StatusUnprocessableEntity},
+		{fmt.Errorf("apply: %w", stage.Reject(errors.New("no such order"))), http.StatusUnprocessableEntity},
+	} {
+		if got := stage.StatusOf(test.err); got != test.want {
+			t.Errorf("StatusOf(%v) = %d, want %d", test.err, got, test.want)
+		}
+	}
+}
+
+func TestNotStartedAnswers503(t *testing.T) {
+	t.Parallel()
+	function := reserving()
+	if err := function.Start(t.Context(), map[string]string{}); err != nil {
+		t.Fatal(err)
+	}
+	ready, err := function.Ready(t.Context())
+	if ready || err == nil || err.Error() != "inventory-update can't start: environment: DATABASE_URL is not set" {
+		t.Errorf("Ready() = %t, %v, want it to name DATABASE_URL", ready, err)
+	}
+}

@@ -1,0 +1,116 @@
+package page
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/functions/storefront/internal/checkout"
+	"github.com/orderflow-project/orderflow/functions/storefront/internal/order"
+)
+
+// orderPage is an order with its story in words.
+type orderPage struct {
+	frame
+
+	Order     order.View
+	Token     string
+	Story     story
+	Steps     []step
+	Recipient order.Recipient
+	// Known says that we (still) know where it goes.
+	Known   bool
+	Country string
+	// Refused says that a cancellation came too late.
+	Refused bool
+}
+
+// story is what the order's state means for the customer.
+type story struct {
+	Heading, Text, Money string
+}
+
+// step is one station on the order's way.
+type step struct {
+	Title, Text string
+	At          time.Time
+	// State is done, current, next or stopped.
+	State string
+}
+
+// Done tells whether it has happened.
+func (s step) Done() bool { return !s.At.IsZero() }
+
+func (s *site) order(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("token")
+	id, err := s.Book.Authorise(r.PathValue("id"), token)
+	if err != nil {
+		return s.noSuchOrder(w, r)
+	}
+	return s.renderOrder(w, r, id, token, false)
+}
+
+func (s *site) renderOrder(w http.ResponseWriter, r *http.Request, id uuid.UUID, token string, refused bool) error {
+	view, err := s.Book.Find(r.Context(), id)
+	if errors.Is(err, order.ErrNotFound) {
+		return s.noSuchOrder(w, r)
+	}
+	if err != nil {
+		return err
+	}
+	recipient, known, err := s.Book.Recipient(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	page := orderPage{
+		frame: s.frame(r, "Order "+view.Number), Order: view, Token: token, Story: tell(view), Steps: steps(view),
+		Recipient: recipient, Known: known, Country: checkout.CountryName(recipient.Country), Refused: refused,
+	}
+	page.Private = true
+	status := http.StatusOK
+	if refused {
+		status = http.StatusConflict
+	}
+	return s.pages.render(w, "order", status, page)
+}
+
+// noSuchOrder says the same for a wrong id as for a wrong token.
+func (s *site) noSuchOrder(w http.ResponseWriter, r *http.Request) error {
+	return s.pages.render(w, "message", http.StatusNotFound, struct {
+		frame
+
+		Message message
+	}{s.frame(r, "Order not found"), message{
+		"We can’t find this order",
+		"The link may be incomplete. It is in the mail that we sent you when you ordered: open it from there, whole.",
+	}})
+}
+
+func (s *site) cancelOrder(w http.ResponseWriter, r *http.Request) error {
+	if err := parseForm(w, r); err != nil {
+		return err
+	}
+	token := r.PostForm.Get("token")
+	id, err := s.Book.Authorise(r.PathValue("id"), token)
+	if err != nil {
+		return s.noSuchOrder(w, r)
+	}
+	err = s.Desk.Cancel(r.Context(), id)
+	switch {
+	case errors.Is(err, checkout.ErrTooLate):
+		return s.renderOrder(w, r, id, token, true)
+	case err != nil:
+		return err
+	}
+	http.Redirect(w, r, s.orderPage(id), http.StatusSeeOther) //nolint:gosec // our own path, made of a UUID and a token of ours
+	return nil
+}
+
+// Final tells the page whether to stay tuned.
+func (p orderPage) Final() bool { return p.Order.Status.Final() }
+
+// Cancelled tells whether the order has been cancelled.
+func (p orderPage) Cancelled() bool { return p.Order.Status == events.StatusCancelled }

@@ -1,0 +1,104 @@
+package page
+
+import (
+	"bytes"
+	"embed"
+	"fmt"
+	"html/template"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/orderflow-project/orderflow/events"
+)
+
+//go:embed templates
+var templateFiles embed.FS
+
+// frame is what every page has around it.
+type frame struct {
+	Title string
+	// Basket is the number of pieces in the customer's basket.
+	Basket int
+	// Private pages are not for search engines.
+	Private bool
+}
+
+// templates are the pages by name, each with the layout around it.
+type templates map[string]*template.Template
+
+func loadTemplates(static assets) (templates, error) {
+	functions := template.FuncMap{
+		"asset":    static.url,
+		"slug":     strings.ToLower,
+		"input":    newInput,
+		"optional": newOptional,
+		"picture":  func(sku string) string { return static.url("products/" + strings.ToLower(sku) + ".svg") },
+		"money":    formatMoney,
+		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"moment":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
+	}
+	layout, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/card.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse layout: %w", err)
+	}
+	loaded := templates{}
+	for _, name := range []string{"home", "product", "basket", "checkout", "order", "message"} {
+		page, err := layout.Clone()
+		if err != nil {
+			return nil, fmt.Errorf("clone layout: %w", err)
+		}
+		if loaded[name], err = page.ParseFS(templateFiles, path.Join("templates", name+".html")); err != nil {
+			return nil, fmt.Errorf("parse page %s: %w", name, err)
+		}
+	}
+	return loaded, nil
+}
+
+// render makes the whole page before it sends any of it: half a page can't be
+// taken back.
+func (t templates) render(w http.ResponseWriter, name string, status int, data any) error {
+	var page bytes.Buffer
+	if err := t[name].Execute(&page, data); err != nil {
+		return fmt.Errorf("render %s: %w", name, err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	if w.Header().Get("Cache-Control") == "" {
+		w.Header().Set("Cache-Control", "no-store") // it shows this customer's basket
+	}
+	w.WriteHeader(status)
+	_, err := w.Write(page.Bytes())
+	return ignore(err)
+}
+
+// ignore drops the error of a client that has left in the middle of its page.
+func ignore(error) error { return nil }
+
+// formatMoney writes an amount as shops do.
+func formatMoney(m events.Money) string {
+	if m.Currency == "EUR" {
+		return "€" + strings.TrimPrefix(m.String(), "EUR ")
+	}
+	return m.String()
+}
+
+// input is a text field of a form, as the template "field" shows it.
+type input struct {
+	Page                                   checkoutPage
+	Name, Label, Type, Autocomplete, Class string
+	Max                                    int
+	Optional                               bool
+}
+
+func newInput(page checkoutPage, name, label, kind, autocomplete string, limit int) input {
+	return input{
+		Page: page, Name: name, Label: label, Type: kind, Autocomplete: autocomplete, Max: limit, Class: "field-" + name,
+	}
+}
+
+func newOptional(page checkoutPage, name, label, kind, autocomplete string, limit int) input {
+	field := newInput(page, name, label, kind, autocomplete, limit)
+	field.Optional = true
+	return field
+}

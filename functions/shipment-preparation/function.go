@@ -1,0 +1,61 @@
+// Package function gets the parcel of an order ready: it prints the label,
+// takes the money and counts the units off the stock.
+//
+//	inventory-updated -> order-shipped | order-cancelled (payment_declined, payment_expired)
+//
+// # First the label, then the money
+//
+// Money is captured only for what can be shipped, so everything that a parcel
+// needs is there before: the address, the units, the label in S3. A label can
+// be taken back, and is, when the capture is declined; until the order is
+// shipped no row refers to it. A capture that turned out to be for nothing
+// would have been on the customer's statement.
+//
+// # Against the customer's cancellation
+//
+// The customer may cancel until the order is shipped, which is decided under
+// the order's lock. Whoever captured for an order that turns out to be
+// cancelled comes to the transaction, finds the order moved and starts over:
+// then Ask releases the money and takes the label back. If the process dies
+// before that, the event is delivered again with the same end, and
+// order-cancellation releases the money besides. A release is final: it voids
+// a payment, which can't be captured then, or refunds it.
+//
+// All of it may run twice. The tracking number is made from the order, the
+// label's bytes from the order and the time of the event, and the capture has
+// an idempotency key.
+package function
+
+import (
+	"context"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/store"
+	"github.com/orderflow-project/orderflow/shared/config"
+	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/stage"
+)
+
+// New is the function, as func's server runs it.
+func New() *stage.Function {
+	return stage.New("shipment-preparation", stage.Rules(rules))
+}
+
+// Config are the settings that are this function's own.
+type Config struct {
+	Payment payment.Config
+	Labels  LabelConfig
+}
+
+func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
+	cfg, err := config.Parse[Config](env.Environment)
+	if err != nil {
+		return nil, err
+	}
+	p := preparer{
+		rows:     store.New(env.Pool),
+		provider: payment.NewClient(cfg.Payment.URL, cfg.Payment.Key, nil),
+		labels:   openLabels(cfg.Labels),
+	}
+	return []stage.Rule{stage.Step[events.InventoryUpdated, parcel]{Ask: p.ask, Apply: p.apply, Late: p.late}}, nil
+}

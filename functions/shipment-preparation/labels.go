@@ -1,0 +1,85 @@
+package function
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+)
+
+// LabelConfig says where labels are stored.
+type LabelConfig struct {
+	Bucket string `env:"LABEL_BUCKET,required,notEmpty"`
+	Region string `env:"AWS_REGION,required,notEmpty"`
+	// Endpoint is for an S3 that isn't Amazon's.
+	Endpoint  string `env:"AWS_ENDPOINT_URL_S3"`
+	AccessKey string `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`
+	SecretKey string `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty"`
+}
+
+const (
+	// storeTimeout bounds a call to S3, with its retries.
+	storeTimeout = 6 * time.Second
+	// storeAttempts is low: the delivery itself is repeated.
+	storeAttempts = 2
+	// idleConnections is how many deliveries may be under way at once.
+	idleConnections = 100
+)
+
+// labels is the bucket that labels are stored in.
+type labels struct {
+	client *s3.Client
+	bucket string
+}
+
+func openLabels(cfg LabelConfig) labels {
+	keys := aws.Credentials{AccessKeyID: cfg.AccessKey, SecretAccessKey: cfg.SecretKey, Source: "environment"}
+	options := s3.Options{
+		Region:           cfg.Region,
+		Credentials:      aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return keys, nil }),
+		RetryMaxAttempts: storeAttempts,
+		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.MaxIdleConnsPerHost = idleConnections
+		}),
+	}
+	if cfg.Endpoint != "" {
+		options.BaseEndpoint, options.UsePathStyle = aws.String(cfg.Endpoint), true
+	}
+	return labels{client: s3.New(options), bucket: cfg.Bucket}
+}
+
+// put stores a label. S3 checks that what arrives is what was sent.
+func (l labels) put(ctx context.Context, key string, pdf []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	sum := sha256.Sum256(pdf)
+	_, err := l.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: aws.String(l.bucket), Key: aws.String(key), Body: bytes.NewReader(pdf),
+		ContentType: aws.String("application/pdf"), ContentLength: aws.Int64(int64(len(pdf))),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+		ChecksumSHA256:    aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+	})
+	if err != nil {
+		return fmt.Errorf("store label: %w", err)
+	}
+	return nil
+}
+
+// remove takes a label back, if there is one.
+func (l labels) remove(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	_, err := l.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(l.bucket), Key: aws.String(key)})
+	if err != nil {
+		return fmt.Errorf("remove label: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package function
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := stopS3(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	leaks := goleak.Find(goleak.IgnoreTopFunction("net/http.(*persistConn).readLoop"),
+		goleak.IgnoreTopFunction("net/http.(*persistConn).writeLoop"))
+	if leaks != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, leaks)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+const (
+	testBucket    = "labels-of-tests"
+	testRegion    = "eu-central-1"
+	testAccessKey = "access"
+	testSecretKey = "secret-of-tests"
+)
+
+// s3Server is the project's S3 in a process of its own.
+type s3Server struct {
+	program, address, dir string
+	command               *exec.Cmd
+	ended                 chan error
+}
+
+// sharedS3 is for all tests that don't stop it.
+var sharedS3 struct {
+	sync.Once
+	server *s3Server
+	err    error
+}
+
+func testS3(tb testing.TB) *s3Server {
+	tb.Helper()
+	sharedS3.Do(func() { sharedS3.server, sharedS3.err = startS3() })
+	if sharedS3.err != nil {
+		tb.Fatalf("start S3: %v", sharedS3.err)
+	}
+	return sharedS3.server
+}
+
+func stopS3() error {
+	if sharedS3.server == nil {
+		return nil
+	}
+	return errors.Join(sharedS3.server.stop(), os.RemoveAll(filepath.Dir(sharedS3.server.program)))
+}
+
+// startS3 builds the program, once for each run of the tests, and starts it.
+func startS3() (*s3Server, error) {
+	dir, err := os.MkdirTemp("", "orderflow-s3-")
+	if err != nil {
+		return nil, err
+	}
+	program := filepath.Join(dir, "orderflow")
+	build := exec.Command("go", "build", "-o", program, "./cmd/orderflow") //nolint:noctx // go test bounds it
+	build.Dir = filepath.Join("..", "..", "infra", "local")
+	build.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build infra/local/cmd/orderflow: %w\n%s", err, out)
+	}
+	server := &s3Server{program: program, dir: filepath.Join(dir, "data")}
+	if server.address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	return server, server.start()
+}
+
+// freeAddress finds a port that nobody listens on.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+func (s *s3Server) start() error {
+	//nolint:gosec,noctx // our own program; stop ends it
+	s.command = exec.Command(s.program, "s3", "--listen="+s.address, "--dir="+s.dir, "--region="+testRegion, "--bucket="+testBucket)
+	s.command.Env = []string{"AWS_ACCESS_KEY_ID=" + testAccessKey, "AWS_SECRET_ACCESS_KEY=" + testSecretKey}
+	if err := s.command.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan error, 1)
+	go func(command *exec.Cmd, ended chan<- error) { ended <- command.Wait() }(s.command, s.ended)
+	return s.awaitReady()
+}
+
+func (s *s3Server) awaitReady() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			if s.healthy(ctx) {
+				return nil
+			}
+		case err := <-s.ended:
+			return fmt.Errorf("S3 has ended: %w", err)
+		case <-ctx.Done():
+			return errors.New("S3 does not get ready")
+		}
+	}
+}
+
+func (s *s3Server) healthy(ctx context.Context) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/healthz", nil)
+	if err != nil {
+		return false
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close() //nolint:errcheck,gosec // the status says it all
+	return response.StatusCode == http.StatusOK
+}
+
+func (s *s3Server) stop() error {
+	if err := s.command.Process.Kill(); err != nil {
+		return err
+	}
+	<-s.ended
+	return nil
+}
+
+func (s *s3Server) config() LabelConfig {
+	return LabelConfig{
+		Bucket: testBucket, Region: testRegion, Endpoint: "http://" + s.address, AccessKey: testAccessKey, SecretKey: testSecretKey,
+	}
+}
+
+// label reads a label back; nil if there is none.
+func (s *s3Server) label(tb testing.TB, key string) []byte {
+	tb.Helper()
+	bucket := openLabels(s.config())
+	object, err := bucket.client.GetObject(tb.Context(), &s3.GetObjectInput{Bucket: aws.String(testBucket), Key: aws.String(key)})
+	if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
+		return nil
+	}
+	if err != nil {
+		tb.Fatalf("read label: %v", err)
+	}
+	defer object.Body.Close() //nolint:errcheck // read to the end below
+	if got := aws.ToString(object.ContentType); got != "application/pdf" {
+		tb.Errorf("content type of the label = %q, want application/pdf", got)
+	}
+	pdf, err := io.ReadAll(object.Body)
+	if err != nil {
+		tb.Fatalf("read label: %v", err)
+	}
+	return pdf
+}

@@ -1,0 +1,111 @@
+// Package function tells customers by mail what became of their orders.
+//
+//	payment-verified                -> the order is confirmed
+//	order-shipped | order-cancelled -> one mail each
+//	order-placed | inventory-updated -> taken note of
+//
+// An order is confirmed once its money is secured, a moment after it is placed:
+// a customer whose card is declined hears of that alone, and not of an order
+// first and of its end a second later.
+//
+// There is one mail per order and change, however often and however
+// concurrently an event comes: the row in the table notifications is claimed
+// before a mail is sent, and marked as soon as it is accepted.
+package function
+
+import (
+	"context"
+	"errors"
+	"net/mail"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/functions/customer-notification/internal/letter"
+	"github.com/orderflow-project/orderflow/functions/customer-notification/internal/sendgrid"
+	"github.com/orderflow-project/orderflow/shared/config"
+	"github.com/orderflow-project/orderflow/shared/ordertoken"
+	"github.com/orderflow-project/orderflow/shared/stage"
+)
+
+// Config is what the function reads from its environment.
+type Config struct {
+	SendGrid sendgrid.Config
+	// From is the sender, "orders@shop.example" or "Shop <orders@shop.example>".
+	From string `env:"MAIL_FROM,required,notEmpty"`
+	// ShopURL is where customers reach the storefront.
+	ShopURL string `env:"SHOP_URL,required,notEmpty"`
+	// TokenKey makes the links in mails open the order.
+	TokenKey string `env:"ORDER_TOKEN_KEY,required,notEmpty"`
+	// Locale is the language of the mails.
+	Locale string `env:"MAIL_LOCALE" envDefault:"en"`
+}
+
+// New makes the function, the way func calls it.
+func New() *stage.Function {
+	return stage.New("customer-notification", stage.Rules(rules))
+}
+
+func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
+	settings, err := config.Parse[Config](env.Environment)
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNotifier(env, settings)
+	if err != nil {
+		return nil, err
+	}
+	return []stage.Rule{
+		notes[events.OrderPlaced](),
+		tells[events.PaymentVerified](n),
+		notes[events.InventoryUpdated](),
+		tells[events.OrderShipped](n),
+		tells[events.OrderCancelled](n),
+	}, nil
+}
+
+// tells is the rule for an event that customers hear of. All of it happens
+// before the transaction, which only records that the event is handled.
+func tells[T events.Data](n *notifier) stage.Rule {
+	return stage.Observer[T, stage.None]{
+		Ask: func(ctx context.Context, in stage.In[T]) (stage.None, error) {
+			return stage.None{}, n.tell(ctx, in.OrderID, in.Data)
+		},
+		Apply: nothing[T],
+	}
+}
+
+// notes is the rule for an event that customers don't hear of.
+func notes[T events.Data]() stage.Rule {
+	return stage.Observer[T, stage.None]{Apply: nothing[T]}
+}
+
+func nothing[T events.Data](context.Context, pgx.Tx, stage.In[T], stage.None) error { return nil }
+
+func newNotifier(env stage.Env, settings Config) (*notifier, error) {
+	from, err := mail.ParseAddress(settings.From)
+	if err != nil {
+		return nil, errors.New("MAIL_FROM is not a mail address")
+	}
+	shop, err := url.Parse(settings.ShopURL)
+	if err != nil || !strings.HasPrefix(shop.Scheme, "http") || shop.Host == "" {
+		return nil, errors.New("SHOP_URL is not a URL")
+	}
+	key, err := ordertoken.New(settings.TokenKey)
+	if err != nil {
+		return nil, err
+	}
+	letters, err := letter.NewWriter(settings.Locale)
+	if err != nil {
+		return nil, err
+	}
+	if from.Name == "" {
+		from.Name = letters.Shop()
+	}
+	return &notifier{
+		pool: env.Pool, letters: letters, post: sendgrid.NewClient(settings.SendGrid),
+		from: *from, shop: shop, key: key, patience: settings.SendGrid.Timeout + bookkeeping,
+	}, nil
+}

@@ -1,0 +1,184 @@
+package conformance
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/orderflow-project/orderflow/infra/local/kafkasink"
+)
+
+const structuredJSON = "application/cloudevents+json"
+
+// call sends a request with "name: value" headers and returns the response,
+// whose body has been read.
+func call(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatalf("make request: %v", err)
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		request.Header.Set(name, value)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatalf("%s %s: %v", method, url, err)
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("%s %s: read answer: %v", method, url, err)
+	}
+	return response, string(answer)
+}
+
+// attributes are the headers of a small binary event.
+func attributes(id string, more ...string) []string {
+	return append([]string{"ce-specversion: 1.0", "ce-id: " + id, "ce-source: /s", "ce-type: t"}, more...)
+}
+
+func testIngressStatus(t *testing.T, target Target) {
+	here, nowhere := target.Binary.Path(), "/no/such"
+	structured := `{"specversion":"1.0","id":"1","source":"/s","type":"t"}`
+	for name, test := range map[string]struct {
+		method, path, body string
+		headers            []string
+		want               int
+	}{
+		"binary":                 {"POST", here, "x", attributes("1"), 202},
+		"trailing slash":         {"POST", here + "/", "x", attributes("1"), 202},
+		"no body":                {"POST", here, "", attributes("1"), 202},
+		"structured":             {"POST", here, structured, []string{"content-type: " + structuredJSON}, 202},
+		"structured with more":   {"POST", here, structured, []string{"content-type: " + structuredJSON + "; charset=utf-8"}, 202},
+		"alive":                  {"GET", "/healthz", "", nil, 200},
+		"ready":                  {"GET", "/readyz", "", nil, 200},
+		"GET":                    {"GET", here, "", nil, 405},
+		"PUT":                    {"PUT", here, "x", attributes("1"), 405},
+		"DELETE of nothing":      {"DELETE", nowhere, "", nil, 405},
+		"OPTIONS":                {"OPTIONS", here, "", nil, 405},
+		"no such sink":           {"POST", nowhere, "x", attributes("1"), 404},
+		"no such sink, no event": {"POST", nowhere, "x", nil, 404},
+		"root":                   {"POST", "/", "x", attributes("1"), 404},
+		"below":                  {"POST", here + "/more", "x", attributes("1"), 404},
+		"POST to health":         {"POST", "/healthz", "x", attributes("1"), 404},
+		"no event":               {"POST", here, "x", []string{"content-type: text/plain"}, 400},
+		"no id":                  {"POST", here, "x", attributes("")[:1], 400},
+		"unknown version":        {"POST", here, "x", attributes("1", "ce-specversion: 9.9"), 400},
+		"bad time":               {"POST", here, "x", attributes("1", "ce-time: yesterday"), 400},
+		"broken JSON":            {"POST", here, `{"id":`, []string{"content-type: " + structuredJSON}, 400},
+		"JSON without type":      {"POST", here, `{"specversion":"1.0","id":"1","source":"/s"}`, []string{"content-type: " + structuredJSON}, 400},
+		"batch":                  {"POST", here, "[" + structured + "]", []string{"content-type: application/cloudevents-batch+json"}, 400},
+		"probe":                  {"GET", here, "", []string{"k-network-probe: probe", "k-network-hash: h"}, 200},
+		"probe of nothing":       {"GET", nowhere, "", []string{"k-network-probe: probe"}, 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			response, body := call(t, test.method, target.Ingress+test.path, test.body, test.headers...)
+			if response.StatusCode != test.want {
+				t.Errorf("status = %d, want %d", response.StatusCode, test.want)
+			}
+			if test.want == http.StatusAccepted && body != "" {
+				t.Errorf("202 with a body: %q", body)
+			}
+		})
+	}
+}
+
+// find reads a sink's topic until it meets the event with an id.
+func find(t *testing.T, target Target, sink kafkasink.Sink, matches func(*kgo.Record) bool) *kgo.Record {
+	t.Helper()
+	k := connect(t, target, kgo.ConsumeTopics(sink.Topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	timeout := time.After(patience)
+	for {
+		fetches := k.client.PollFetches(t.Context())
+		for record := range fetches.RecordsAll() {
+			if matches(record) {
+				return record
+			}
+		}
+		select {
+		case <-timeout:
+			t.Fatalf("record not in topic %s within %s", sink.Topic, patience)
+		default:
+		}
+	}
+}
+
+func header(r *kgo.Record, name string) string {
+	for _, h := range r.Headers {
+		if h.Key == name {
+			return string(h.Value)
+		}
+	}
+	return ""
+}
+
+func testBinaryRecord(t *testing.T, target Target) {
+	id, key := uuid.NewString(), uuid.NewString()
+	for range 2 {
+		call(t, "POST", target.Ingress+target.Binary.Path(), `{"a":1}`, attributes(id, "Ce-PartitionKey: "+key,
+			"ce-time: 2026-01-02T03:04:05Z", "content-type: application/json", "x-other: dropped")...)
+	}
+	got := find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == id })
+	headers := map[string]string{}
+	for _, h := range got.Headers {
+		headers[h.Key] = string(h.Value)
+	}
+	if diff := cmp.Diff(map[string]string{
+		"ce_specversion": "1.0", "ce_id": id, "ce_source": "/s", "ce_type": "t",
+		"ce_time": "2026-01-02T03:04:05Z", "ce_partitionkey": key, "content-type": "application/json",
+	}, headers); diff != "" {
+		t.Errorf("headers (-want +got):\n%s", diff)
+	}
+	if string(got.Key) != key || string(got.Value) != `{"a":1}` {
+		t.Errorf("key %q, value %q", got.Key, got.Value)
+	}
+	twin := find(t, target, target.Binary, func(r *kgo.Record) bool {
+		return header(r, "ce_id") == id && (r.Offset != got.Offset || r.Partition != got.Partition)
+	})
+	if twin.Partition != got.Partition {
+		t.Errorf("the same key is in partitions %d and %d", got.Partition, twin.Partition)
+	}
+	bare := uuid.NewString()
+	call(t, "POST", target.Ingress+target.Binary.Path(), "", attributes(bare)...)
+	if r := find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == bare }); r.Key != nil || len(r.Value) != 0 {
+		t.Errorf("event without key and data: key %q, value %q", r.Key, r.Value)
+	}
+}
+
+func testStructuredRecord(t *testing.T, target Target) {
+	id := uuid.NewString()
+	call(t, "POST", target.Ingress+target.Structured.Path(), `{"a":1}`,
+		attributes(id, "ce-partitionkey: k", "content-type: application/json")...)
+	got := find(t, target, target.Structured, func(r *kgo.Record) bool { return strings.Contains(string(r.Value), id) })
+	if len(got.Headers) != 1 || !strings.HasPrefix(header(got, "content-type"), structuredJSON) {
+		t.Errorf("headers = %v", got.Headers)
+	}
+	if string(got.Key) != "k" || !strings.Contains(string(got.Value), `"data":{"a":1}`) {
+		t.Errorf("key %q, value %s", got.Key, got.Value)
+	}
+}
+
+// testOneMiB has a record just below the producer's limit and one above.
+func testOneMiB(t *testing.T, target Target) {
+	const mebibyte = 1 << 20
+	for size, want := range map[int]int{
+		mebibyte - 512: http.StatusAccepted,
+		mebibyte:       http.StatusServiceUnavailable,
+		2 * mebibyte:   http.StatusServiceUnavailable,
+	} {
+		response, _ := call(t, "POST", target.Ingress+target.Binary.Path(), strings.Repeat("x", size), attributes("big")...)
+		if response.StatusCode != want {
+			t.Errorf("status of %d bytes = %d, want %d", size, response.StatusCode, want)
+		}
+	}
+}

@@ -1,0 +1,237 @@
+package conformance
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
+)
+
+// testStatuses sends an event for every status and looks what becomes of it.
+func testStatuses(t *testing.T, target Target) {
+	taken := []int{200, 201, 202, 204, 299}
+	refused := []int{300, 301, 302, 304, 307, 400, 401, 403, 405, 406, 410, 411, 412, 413, 414, 415, 418, 422, 423, 425, 451}
+	retried := []int{404, 408, 409, 429, 500, 501, 502, 503, 504, 507, 511, 599}
+	const retries = 2
+
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.Header.Get("Ce-Id"))
+		w.WriteHeader(code)
+	})
+	dead := receive(t, target, nil)
+	s := source(target, sink, topic)
+	s.Delivery = retrying(retries, dead)
+	target.Apply(t, s)
+
+	want, wantDead := map[string]int{}, map[string]int{}
+	for _, code := range slices.Concat(taken, refused, retried) {
+		id := strconv.Itoa(code)
+		k.produce(event(topic, id, "x"))
+		want[id] = 1
+		if slices.Contains(retried, code) {
+			want[id] = 1 + retries
+		}
+		if !slices.Contains(taken, code) {
+			wantDead[id] = 1
+		}
+	}
+	gotDead := map[string]int{}
+	for range wantDead {
+		letter := dead.next()
+		gotDead[letter.id()]++
+		if code := letter.header.Get("Ce-Knativeerrorcode"); code != letter.id() {
+			t.Errorf("knativeerrorcode of %s = %q", letter.id(), code)
+		}
+	}
+	if diff := cmp.Diff(wantDead, gotDead); diff != "" {
+		t.Errorf("dead letters (-want +got):\n%s", diff)
+	}
+	k.awaitCommit(s.ConsumerGroup, topic, int64(len(want)))
+	if diff := cmp.Diff(want, sink.nextIDs(len(taken)+len(refused)+len(retried)*(1+retries))); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+	sink.wantNone()
+	dead.wantNone()
+}
+
+func testTransport(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	dead := receive(t, target, nil)
+	s := source(target, sink, topic)
+	s.Delivery = retrying(2, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "cut", "x"))
+	wantNoResponse(t, s, dead.next())
+	if diff := cmp.Diff(map[string]int{"cut": 3}, sink.nextIDs(3)); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+func testTimeout(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	dead := receive(t, target, nil)
+	s := source(target, sink, topic)
+	s.Delivery = retrying(1, dead)
+	s.Delivery.Timeout = 200 * time.Millisecond
+	target.Apply(t, s)
+	k.produce(event(topic, "late", "x"))
+	wantNoResponse(t, s, dead.next())
+	if diff := cmp.Diff(map[string]int{"late": 2}, sink.nextIDs(2)); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+}
+
+func wantNoResponse(t *testing.T, s kafkasource.Source, letter received) {
+	t.Helper()
+	if got := letter.header.Get("Ce-Knativeerrordest"); got != s.Sink {
+		t.Errorf("knativeerrordest = %q, want %q", got, s.Sink)
+	}
+	for _, name := range []string{"Ce-Knativeerrorcode", "Ce-Knativeerrordata"} {
+		if got, found := letter.header[name]; found {
+			t.Errorf("%s = %q without a response", name, got)
+		}
+	}
+}
+
+// testBackoff measures the least time between the attempts.
+func testBackoff(t *testing.T, target Target) {
+	const unit = 50 * time.Millisecond
+	for policy, least := range map[kafkasource.BackoffPolicy][]time.Duration{
+		kafkasource.Linear:      {unit, 2 * unit, 3 * unit},
+		kafkasource.Exponential: {2 * unit, 4 * unit, 8 * unit},
+		"":                      {2 * unit, 4 * unit, 8 * unit},
+	} {
+		k := connect(t, target)
+		topic := k.topic(1)
+		sink := receive(t, target, status(http.StatusServiceUnavailable))
+		s := source(target, sink, topic)
+		delay := unit
+		s.Delivery = &kafkasource.Delivery{Retry: len(least), BackoffPolicy: policy, BackoffDelay: &delay}
+		target.Apply(t, s)
+		k.produce(event(topic, "again", "x"))
+		last := sink.next().at
+		for i, want := range least {
+			at := sink.next().at
+			if got := at.Sub(last); got < want-time.Millisecond {
+				t.Errorf("%q: retry %d came after %s, want at least %s", policy, i+1, got, want)
+			}
+			last = at
+		}
+	}
+}
+
+func testErrorExtensions(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	body := strings.Repeat("ü", 600)
+	sink := receive(t, target, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Kne-Why", "no such article")
+		w.Header().Set("kne-HINT", "42")
+		w.Header().Set("X-Other", "stays here")
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		_, _ = fmt.Fprint(w, body)
+	})
+	dead := receive(t, target, nil)
+	s := source(target, sink, topic)
+	s.Delivery = retrying(0, dead)
+	target.Apply(t, s)
+	letterRecord := event(topic, "bad", "data")
+	letterRecord.Headers = append(letterRecord.Headers, record("", "", "ce_partitionkey: k").Headers...)
+	k.produce(letterRecord)
+
+	original := sink.next()
+	letter := dead.next()
+	want := original.header.Clone()
+	want.Set("Ce-Knativeerrordest", s.Sink)
+	want.Set("Ce-Knativeerrorcode", "422")
+	want.Set("Ce-Knativeerrordata", base64.StdEncoding.EncodeToString([]byte(body)[:1024]))
+	want.Set("Ce-Why", "no such article")
+	want.Set("Ce-Hint", "42")
+	if diff := cmp.Diff(events(want), events(letter.header)); diff != "" {
+		t.Errorf("dead letter (-want +got):\n%s", diff)
+	}
+	if letter.body != "data" {
+		t.Errorf("data of dead letter = %q", letter.body)
+	}
+}
+
+// testReplyDiscarded answers with an event, which goes nowhere.
+func testReplyDiscarded(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, func(w http.ResponseWriter, _ *http.Request) {
+		for name, value := range map[string]string{
+			"Ce-Specversion": "1.0", "Ce-Id": "reply", "Ce-Source": "/x", "Ce-Type": "reply.v1",
+		} {
+			w.Header().Set(name, value)
+		}
+		_, _ = fmt.Fprint(w, "reply")
+	})
+	dead := receive(t, target, nil)
+	s := source(target, sink, topic)
+	s.Delivery = retrying(0, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "question", "x"))
+	sink.next()
+	k.awaitCommit(s.ConsumerGroup, topic, 1)
+	if end := k.end(topic); end != 1 {
+		t.Errorf("records in the topic = %d, want 1", end)
+	}
+	sink.wantNone()
+	dead.wantNone()
+}
+
+// testDeadLetterDown loses the event and goes on with the next.
+func testDeadLetterDown(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Ce-Id") == "bad" {
+			w.WriteHeader(http.StatusBadRequest)
+		}
+	})
+	dead := receive(t, target, status(http.StatusServiceUnavailable))
+	s := source(target, sink, topic)
+	s.Ordering = kafkasource.Ordered
+	s.Delivery = retrying(2, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "bad", "x"), event(topic, "good", "x"))
+	if got := []string{sink.next().id(), sink.next().id()}; !slices.Equal(got, []string{"bad", "good"}) {
+		t.Errorf("delivered %q, want bad and good", got)
+	}
+	if diff := cmp.Diff(map[string]int{"bad": 3}, dead.nextIDs(3)); diff != "" {
+		t.Errorf("attempts at the dead letter sink (-want +got):\n%s", diff)
+	}
+	k.awaitCommit(s.ConsumerGroup, topic, 2)
+	dead.wantNone()
+}
+
+// testNoDeadLetterSink has a delivery block that only lacks everything: no
+// retry, and the event is gone.
+func testNoDeadLetterSink(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, status(http.StatusServiceUnavailable))
+	s := source(target, sink, topic)
+	target.Apply(t, s)
+	k.produce(event(topic, "gone", "x"))
+	k.awaitCommit(s.ConsumerGroup, topic, 1)
+	if diff := cmp.Diff(map[string]int{"gone": 1}, sink.nextIDs(1)); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
+	}
+	sink.wantNone()
+}

@@ -1,0 +1,106 @@
+package kafkasource
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	maxConnections = 100
+	idleTimeout    = 10 * time.Second
+	maxErrorData   = 1024
+	maxDrained     = 64 << 10 // a longer reply costs the connection
+)
+
+// errStopped says that nothing became of an event because we are stopping.
+var errStopped = errors.New("dispatcher is stopping")
+
+// failure is what the last attempt came to, when that was no success.
+type failure struct {
+	status int // 0 without a response
+	header http.Header
+	data   []byte // the beginning of the response's body
+	err    error  // where there was no response
+}
+
+// retryable is Knative's list, to the letter.
+func (f *failure) retryable() bool {
+	switch f.status {
+	case 0, http.StatusNotFound, http.StatusRequestTimeout, http.StatusConflict, http.StatusTooManyRequests:
+		return true
+	default:
+		return f.status >= http.StatusInternalServerError
+	}
+}
+
+// sender POSTs the events of one source.
+type sender struct {
+	client *http.Client
+	policy policy
+	wait   func(context.Context, time.Duration) error
+	// requests ends when requests under way have to be cut off.
+	requests context.Context //nolint:containedctx // it outlives the context that stops retries
+}
+
+func newSender(requests context.Context, p policy, wait func(context.Context, time.Duration) error) *sender {
+	return &sender{policy: p, wait: wait, requests: requests, client: &http.Client{
+		Transport: &http.Transport{
+			MaxConnsPerHost:     maxConnections,
+			MaxIdleConnsPerHost: maxConnections,
+			IdleConnTimeout:     idleTimeout,
+			DisableCompression:  true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// send tries until the event is taken, refused, or out of attempts. It returns
+// nil, nil for success and errStopped once ctx has ended.
+func (s *sender) send(ctx context.Context, to *url.URL, m message) (*failure, error) {
+	for retry := 1; ; retry++ {
+		if ctx.Err() != nil {
+			return nil, errStopped
+		}
+		failed := s.post(to, m) //nolint:contextcheck // a request under way outlives ctx, which stops retries
+		switch {
+		case failed == nil:
+			return nil, nil //nolint:nilnil // no failure is what success is
+		case s.requests.Err() != nil:
+			return nil, errStopped
+		case !failed.retryable() || retry > s.policy.retry:
+			return failed, nil
+		}
+		if err := s.wait(ctx, s.policy.backoff(retry)); err != nil {
+			return nil, errStopped
+		}
+	}
+}
+
+func (s *sender) post(to *url.URL, m message) *failure {
+	ctx, cancel := context.WithTimeout(s.requests, s.policy.timeout)
+	defer cancel()
+	response, err := s.client.Do(m.request(ctx, to))
+	if err != nil {
+		return &failure{err: err}
+	}
+	defer response.Body.Close() //nolint:errcheck // it was only read
+	if response.StatusCode < http.StatusMultipleChoices {
+		drain(response.Body)
+		return nil
+	}
+	// A body that breaks off leaves the reason short, no more.
+	data, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorData))
+	drain(response.Body)
+	return &failure{status: response.StatusCode, header: response.Header, data: data}
+}
+
+// drain reads a body to its end, so that the connection can be used again.
+func drain(body io.Reader) {
+	_, _ = io.CopyN(io.Discard, body, maxDrained)
+}
+
+func (s *sender) close() { s.client.CloseIdleConnections() }

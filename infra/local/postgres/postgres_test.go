@@ -1,0 +1,236 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderflow-project/orderflow/infra/local/localtest"
+	"github.com/orderflow-project/orderflow/infra/local/postgres"
+	"github.com/orderflow-project/orderflow/infra/local/supervisor"
+)
+
+func cluster(t *testing.T) postgres.Cluster {
+	t.Helper()
+	installation, err := postgres.Find(t.Context(), "")
+	if err != nil {
+		t.Fatalf("these tests need PostgreSQL's server on the machine: %v", err)
+	}
+	owner, err := postgres.ServerOwner()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return postgres.Cluster{
+		Installation: installation, Owner: owner, Dir: filepath.Join(open(t), "postgres"),
+		Port: 5433 + localtest.PortOffset(t), Password: "not so secret",
+	}
+}
+
+// open makes a folder that others may enter, which t.TempDir's is not: as root,
+// another user runs the server.
+func open(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "orderflow-") //nolint:usetesting // see above
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, postgres.AboveMode()); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func run(t *testing.T, c postgres.Cluster) *supervisor.Supervisor {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := supervisor.New(supervisor.Options{
+		RunDir: dir, LogDir: dir, Say: func(text string) { t.Log(text) },
+		Restart: supervisor.Backoff{First: 50 * time.Millisecond, Max: time.Second},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(c.Process()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Stop(context.Background()) })
+	ready(t, c)
+	return s
+}
+
+func ready(t *testing.T, c postgres.Cluster) {
+	t.Helper()
+	localtest.Eventually(t, "postgres is ready", 30*time.Second, func() bool { return c.Ready(t.Context()) == nil })
+}
+
+func connect(t *testing.T, c postgres.Cluster) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), c.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
+}
+
+func TestClusterKeepsWhatIsCommitted(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	if err := c.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := run(t, c)
+	conn := connect(t, c)
+	for setting, want := range map[string]string{"fsync": "on", "synchronous_commit": "on", "listen_addresses": "127.0.0.1", "TimeZone": "UTC"} {
+		var got string
+		if err := conn.QueryRow(t.Context(), "select current_setting($1)", setting).Scan(&got); err != nil || got != want {
+			t.Errorf("%s = %q, %v, want %q", setting, got, err, want)
+		}
+	}
+	if _, err := conn.Exec(t.Context(), "create table kept (n int); insert into kept values (7)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Kill("postgres"); err != nil {
+		t.Fatal(err)
+	}
+	localtest.Eventually(t, "it ends", 10*time.Second, func() bool { return s.Ends("postgres") > 0 })
+	ready(t, c)
+	var kept int
+	if err := connect(t, c).QueryRow(t.Context(), "select n from kept").Scan(&kept); err != nil || kept != 7 {
+		t.Errorf("after a kill: n = %d, %v, want 7", kept, err)
+	}
+}
+
+func TestClusterAsksForItsPassword(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	if err := c.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, c)
+	stranger := c
+	stranger.Password = "another"
+	if err := stranger.Ready(t.Context()); !errors.Is(err, postgres.ErrRefused) {
+		t.Errorf("Ready() with another password = %v", err)
+	}
+}
+
+func TestInit(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	// What a run left that was killed in the middle must not be in the way.
+	if err := os.MkdirAll(filepath.Join(c.Dir, "unfinished", "base"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := c.Init(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left, err := os.ReadDir(c.Dir)
+	if err != nil || len(left) != 1 || !c.Exists() {
+		t.Errorf("the folder holds %v, %v, want the data only", left, err)
+	}
+	c.Installation.Major++
+	if err := c.Init(t.Context()); err == nil || !strings.Contains(err.Error(), "make reset") {
+		t.Errorf("Init() with a newer PostgreSQL = %v, want what to do", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ version, want string }{
+		"old":     {"postgres (PostgreSQL) 14.3", "15 or newer is needed"},
+		"strange": {"something else", "it says"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			for _, binary := range []string{"postgres", "initdb"} {
+				script := "#!/bin/sh\necho '" + test.version + "'\n"
+				if err := os.WriteFile(filepath.Join(dir, binary), []byte(script), 0o755); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := postgres.Find(t.Context(), dir); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Find() = %v, want %q", err, test.want)
+			}
+		})
+	}
+	if _, err := postgres.Find(t.Context(), t.TempDir()); !errors.Is(err, postgres.ErrNotFound) {
+		t.Errorf("Find() in an empty folder = %v, want ErrNotFound", err)
+	}
+}
+
+func TestCanEnter(t *testing.T) {
+	t.Parallel()
+	closed := filepath.Join(t.TempDir(), "closed")
+	if err := os.MkdirAll(filepath.Join(closed, "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(closed, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	stranger := postgres.Owner{UID: os.Getuid() + 12345, GID: os.Getgid() + 12345, Lent: true}
+	if stranger.CanEnter(filepath.Join(closed, "below", "not there yet")) {
+		t.Error("a stranger can enter a closed folder")
+	}
+	if !stranger.CanEnter("/usr/lib") {
+		t.Error("a stranger can't enter /usr/lib")
+	}
+	self := postgres.Owner{UID: os.Getuid(), GID: os.Getgid(), Lent: true}
+	if !self.CanEnter(closed) {
+		t.Error("the owner can't enter a folder of its own")
+	}
+}
+
+// In a folder of everybody's, what somebody else has put in our place isn't used.
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	self := postgres.Owner{UID: os.Getuid(), GID: os.Getgid()}
+	dir := filepath.Join(t.TempDir(), "ours")
+	for range 2 {
+		if err := self.Claim(dir); err != nil || !self.Owns(dir) {
+			t.Errorf("Claim() of a folder of ours = %v", err)
+		}
+	}
+	link, file := dir+".link", dir+".file"
+	if err := errors.Join(os.Symlink(dir, link), os.WriteFile(file, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	theirs := "/usr"
+	if os.Getuid() == 0 {
+		theirs = t.TempDir()
+		if err := os.Chown(theirs, 54321, 54321); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, planted := range []string{link, file, theirs} {
+		if err := self.Claim(planted); !errors.Is(err, postgres.ErrForeign) {
+			t.Errorf("Claim(%s) = %v, want ErrForeign", filepath.Base(planted), err)
+		}
+	}
+}
+
+// A path that is too long for a socket is no reason not to start.
+func TestLongPath(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	c.Dir = filepath.Join(filepath.Dir(c.Dir), strings.Repeat("long-", 30))
+	process := c.Process()
+	if got := strings.Join(process.Args, " "); !strings.Contains(got, "unix_socket_directories= ") {
+		t.Errorf("arguments = %s, want no socket", got)
+	}
+	if process.StopSignal != syscall.SIGINT || process.DeathSignal != syscall.SIGQUIT {
+		t.Error("want a fast shutdown, and crash recovery if the supervisor dies")
+	}
+}

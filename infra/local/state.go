@@ -1,0 +1,151 @@
+package local
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/orderflow-project/orderflow/infra/local/postgres"
+)
+
+// stateLock holds the state folder for one system.
+type stateLock struct{ file *os.File }
+
+// lockState takes the state folder, which was claimed. The lock goes with the
+// process, however that ends.
+func lockState(dir string) (*stateLock, error) {
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, unwritable(dir, err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer file.Close() //nolint:errcheck // nothing was written
+		content, _ := os.ReadFile(file.Name())
+		return nil, fmt.Errorf("the system is running already, with the data in %s (process %s): stop it, or choose another folder and ports with --state and --port-offset",
+			dir, strings.TrimSpace(string(content)))
+	}
+	if err := errors.Join(file.Truncate(0), writePid(file)); err != nil {
+		_ = file.Close()
+		return nil, unwritable(dir, err)
+	}
+	return &stateLock{file}, nil
+}
+
+func writePid(file *os.File) error {
+	_, err := file.WriteAt(fmt.Appendf(nil, "%d\n", os.Getpid()), 0)
+	return err
+}
+
+func unwritable(dir string, err error) error {
+	return fmt.Errorf("the data folder %s can't be written (%w): make it writable, or choose another with --state", dir, reason(err))
+}
+
+// reason drops the path from an error of the file system, where the text around
+// it names it already.
+func reason(err error) error {
+	if path, is := errors.AsType[*fs.PathError](err); is {
+		return path.Err
+	}
+	return err
+}
+
+func (l *stateLock) release() { _ = l.file.Close() }
+
+// lost tells whether the folder, or the lock in it, was removed or replaced: then
+// it no longer keeps others away.
+func (l *stateLock) lost() bool {
+	held, err := l.file.Stat()
+	if err != nil {
+		return true
+	}
+	there, err := os.Stat(l.file.Name())
+	return err != nil || !os.SameFile(held, there)
+}
+
+// postgresDir is where the private cluster lives: in the state folder, unless
+// root runs this and the user who runs Postgres for root can't get there, as in
+// a home folder. Then it is a folder that belongs to that state folder alone.
+func postgresDir(state string, owner postgres.Owner) string {
+	if owner.CanEnter(state) {
+		return filepath.Join(state, "postgres")
+	}
+	return outsideDir(state)
+}
+
+func outsideDir(state string) string {
+	sum := sha256.Sum256([]byte(state))
+	return filepath.Join("/var/tmp", "orderflow-"+hex.EncodeToString(sum[:6]))
+}
+
+// claimPostgresDir makes sure that the private cluster's folder is ours. In the
+// state folder all is; in /var/tmp anybody may have put a folder, or a link to
+// one, in its place, with data or programs of theirs in it.
+func claimPostgresDir(state string, owner postgres.Owner) (string, error) {
+	dir := postgresDir(state, owner)
+	if dir != outsideDir(state) {
+		return dir, nil
+	}
+	err := owner.Claim(dir)
+	if errors.Is(err, postgres.ErrForeign) {
+		err = fmt.Errorf("%s, where PostgreSQL's data would be, was made by somebody else: remove it, or choose another folder with --state", dir)
+	}
+	return dir, err
+}
+
+// Reset removes everything that was kept: orders, mails, secrets, logs. A folder
+// that is not ours stays as it is.
+func Reset(options Options) error {
+	options, err := options.complete()
+	if err != nil {
+		return err
+	}
+	found, err := inspect(options.State)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return unwritable(options.State, err)
+	case !found.marked && found.empty:
+		return nil
+	case !found.marked:
+		return foreign(options.State)
+	}
+	lock, err := lockState(options.State)
+	if err != nil {
+		return err
+	}
+	defer lock.release()
+	owner, err := postgres.ServerOwner()
+	if err != nil {
+		return err
+	}
+	if err := options.remove(owner); err != nil {
+		return fmt.Errorf("remove data: %w", err)
+	}
+	return nil
+}
+
+func (o Options) remove(owner postgres.Owner) error {
+	if dir := outsideDir(o.State); owner.Owns(dir) {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	// By name, not the folder as a whole: somebody may have put something there.
+	// The marker is the last to go, so that what was cut short can be done again.
+	for _, name := range []string{
+		"postgres", "kafka", "mailbox", "payment-provider", "s3", "logs", "run",
+		secretsFile, secretsFile + unfinished, environmentFile, probeFile, "lock",
+	} {
+		if err := os.RemoveAll(o.path(name)); err != nil {
+			return err
+		}
+	}
+	return abandon(o.State)
+}

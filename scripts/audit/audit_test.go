@@ -1,0 +1,565 @@
+package main
+
+import (
+	"maps"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/invariants"
+	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
+)
+
+// The checks of what is outside.
+const (
+	recordCheck = "provider_agrees_on_every_payment"
+	ledgerCheck = "provider_ledger_is_what_we_say"
+	mailCheck   = "mailbox_has_every_mail"
+	labelCheck  = "labels_are_in_s3"
+)
+
+var stranger = stagetest.Order{ID: uuid.MustParse("0193e7a2-5c40-7b1d-9f3e-2a6c1d8e4f70")}
+
+// wantClean expects that nothing is wrong, and that everything was looked at.
+func wantClean(t *testing.T, s *shop, args ...string) string {
+	t.Helper()
+	code, out, trouble := s.audit(args...)
+	if failed := failedChecks(out); code != exitClean || len(failed) > 0 || trouble != "" {
+		t.Fatalf("audit %v ends with %d:\n%s%s", args, code, out, trouble)
+	}
+	return out
+}
+
+// wantFailed expects that exactly these checks fail, one of them with the line.
+func wantFailed(t *testing.T, s *shop, line string, checks []string, args ...string) {
+	t.Helper()
+	code, out, trouble := s.audit(args...)
+	if code != exitWrong || trouble != "" {
+		t.Errorf("audit %v ends with %d, want %d: %s", args, code, exitWrong, trouble)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(checks)), failedChecks(out)); diff != "" {
+		t.Errorf("failed checks (-want +got):\n%s", diff)
+	}
+	line = strings.NewReplacer("SHIPPED", s.shipped.ID.String(), "CANCELLED", s.cancelled.ID.String(),
+		"NEVERASKED", s.neverAsked.ID.String(), "STRANGER", stranger.ID.String()).Replace(line)
+	if !strings.Contains(out, "\n        "+line) {
+		t.Errorf("the report lacks %q", line)
+	}
+	for printed := range strings.Lines(out) {
+		if t.Failed() || !strings.HasPrefix(printed, "ok") {
+			t.Log(strings.TrimSpace(printed))
+		}
+	}
+}
+
+func failedChecks(out string) []string {
+	var names []string
+	for _, found := range regexp.MustCompile(`(?m)^FAIL +(\S+)`).FindAllStringSubmatch(out, -1) {
+		names = append(names, found[1])
+	}
+	slices.Sort(names)
+	return names
+}
+
+func checksIn(out string) int {
+	return len(regexp.MustCompile(`(?m)^(ok|FAIL)  `).FindAllString(out, -1))
+}
+
+func TestTrueWorldIsClean(t *testing.T) {
+	t.Parallel()
+	list, err := invariants.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShop(t)
+	out := wantClean(t, s)
+	if got, want := checksIn(out), len(list)+len(comparisons()); got != want {
+		t.Errorf("%d checks were run, want %d:\n%s", got, want, out)
+	}
+	for _, want := range []string{"(3 payments, 0 orders on their way)", "(6 movements)", "(6 mails, 0 of them", "(2 labels)", "4 orders: 2 shipped, 2 cancelled, 0 on their way. 0 open dead letters.", " 0 violations"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the report lacks %q:\n%s", want, out)
+		}
+	}
+	at := slices.IndexFunc(list, func(one invariants.Invariant) bool { return one.AtRest })
+	if got, want := checksIn(wantClean(t, s, "--moving")), at+len(comparisons()); got != want {
+		t.Errorf("%d checks were run of a system at work, want %d", got, want)
+	}
+}
+
+// TestEachLieIsFound breaks one thing at a time: a proof that can't fail is none.
+func TestEachLieIsFound(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		tell   func(s *shop)
+		checks []string
+		line   string
+	}{
+		"charged twice, by another payment": {
+			func(s *shop) {
+				s.forgeMovements(s.shipped, moved{"pay_again", payment.KindAuthorise, eur(3300)}, moved{"pay_again", payment.KindCapture, eur(3300)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 (authorised EUR 66.00, captured EUR 66.00, voided EUR 0.00, refunded EUR 0.00), in 2 payments\n",
+		},
+		"charged twice, by the same payment": {
+			func(s *shop) {
+				id := s.paymentOf(s.shipped)
+				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 (authorised EUR 66.00, captured EUR 66.00, voided EUR 0.00, refunded EUR 0.00)\n",
+		},
+		"captured twice, held once": {
+			func(s *shop) {
+				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindCapture, eur(3300)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR -33.00 and keeps EUR 66.00 ",
+		},
+		"held again": {
+			func(s *shop) { s.forgeMovements(s.shipped, moved{"pay_again", payment.KindAuthorise, eur(3300)}) },
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 33.00 and keeps EUR 33.00 ",
+		},
+		"held again in another currency": {
+			func(s *shop) {
+				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 (authorised EUR 33.00, captured EUR 33.00, voided EUR 0.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
+		},
+		"the total in two payments": {
+			func(s *shop) {
+				id := s.paymentOf(s.shipped)
+				s.forgeMovements(s.shipped, moved{id, payment.KindRefund, eur(1000)},
+					moved{"pay_again", payment.KindAuthorise, eur(1000)}, moved{"pay_again", payment.KindCapture, eur(1000)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 (authorised EUR 43.00, captured EUR 43.00, voided EUR 0.00, refunded EUR 10.00), in 2 payments",
+		},
+		"refunded in part": {
+			func(s *shop) {
+				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindRefund, eur(300)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 30.00 ",
+		},
+		"a cancelled order's money kept": {
+			func(s *shop) {
+				id := s.paymentOf(s.cancelled)
+				s.forgeMovements(s.cancelled, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
+			},
+			[]string{ledgerCheck},
+			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 ",
+		},
+		"a cancelled order's money held in another currency": {
+			func(s *shop) {
+				s.forgeMovements(s.cancelled, moved{"pay_again", payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
+			},
+			[]string{ledgerCheck},
+			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 0.00 (authorised EUR 33.00, captured EUR 0.00, voided EUR 33.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
+		},
+		"refunded behind our back": {
+			func(s *shop) {
+				_, err := s.provider.Release(s.Context(), s.shipped.ID.String())
+				s.must(err)
+			},
+			[]string{recordCheck, ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00, the provider's record says refunded EUR 33.00\n",
+		},
+		"shipped without its money": {
+			func(s *shop) { s.shipped = s.ship(3300, false); s.finish() },
+			[]string{recordCheck, ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 33.00 and keeps EUR 0.00 ",
+		},
+		"a cent too much": {
+			func(s *shop) { s.shipped = s.ship(3301, true); s.finish() },
+			[]string{recordCheck, ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00, the provider's record says captured EUR 33.01\n",
+		},
+		"held, and we don't know of it": {
+			func(s *shop) { s.authorise(s.neverAsked.ID.String(), 3300) },
+			[]string{recordCheck, ledgerCheck},
+			"order NEVERASKED: our database says no payment, the provider's record says authorised EUR 33.00\n",
+		},
+		"held for nobody": {
+			func(s *shop) { s.authorise(stranger.ID.String(), 1250) },
+			[]string{recordCheck, ledgerCheck},
+			"order STRANGER: our database knows no such order, the provider's ledger holds EUR 12.50 and keeps EUR 0.00 (",
+		},
+		"kept for nobody, off the record": {
+			func(s *shop) {
+				s.forgeMovements(stranger, moved{"p", payment.KindAuthorise, eur(1250)}, moved{"p", payment.KindCapture, eur(1250)})
+			},
+			[]string{ledgerCheck},
+			"order STRANGER: our database knows no such order, the provider's ledger holds EUR 0.00 and keeps EUR 12.50 (",
+		},
+		"a payment missing at the provider": {
+			func(s *shop) { s.forget(s.shipped) },
+			[]string{recordCheck, ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00, the provider's record says no payment\n",
+		},
+		"a payment that never was": {
+			func(s *shop) {
+				s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'p', 'voided', 3300, 'EUR')`, s.neverAsked.ID)
+			},
+			[]string{recordCheck},
+			"order NEVERASKED: our database says voided EUR 33.00, the provider's record says no payment\n",
+		},
+		"another amount on record": {
+			func(s *shop) { s.exec(`update payments set amount = 3299 where order_id = $1`, s.shipped.ID) },
+			[]string{"payments_are_the_orders_total", recordCheck},
+			"order SHIPPED: our database says captured EUR 32.99, the provider's record says captured EUR 33.00\n",
+		},
+		"another state on record": {
+			func(s *shop) { s.exec(`update payments set state = 'voided' where order_id = $1`, s.shipped.ID) },
+			[]string{"money_is_kept_only_for_shipped_orders", recordCheck, ledgerCheck},
+			"order SHIPPED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 ",
+		},
+		"mails missing": {
+			func(s *shop) { s.request("DELETE", "/api/messages", "") },
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says sent, the mailbox doesn't have it\n",
+		},
+		"another mail than the one on record": {
+			func(s *shop) {
+				s.exec(`update notifications set message_id = 'another' where order_id = $1 and change = 'order-placed'`, s.shipped.ID)
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-placed: our database says sent, the mailbox doesn't have it\n",
+		},
+		"a mail too many": {
+			func(s *shop) { s.post(s.cancelled, "order-shipped") },
+			[]string{mailCheck},
+			"CANCELLED/order-shipped: our database says no mail, 1 arrived\n",
+		},
+		"a mail about no order of ours": {
+			func(s *shop) { s.post(stranger, "order-shipped") },
+			[]string{mailCheck},
+			"STRANGER/order-shipped: our database says no mail, 1 arrived\n",
+		},
+		"a mail twice, and nothing crashed": {
+			func(s *shop) { s.post(s.shipped, "order-shipped") },
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says 1 attempts, 2 arrived\n",
+		},
+		"a refused mail that arrived": {
+			func(s *shop) {
+				s.exec(`update notifications set state = 'refused', message_id = null, sent_at = null where order_id = $1 and change = 'order-shipped'`, s.shipped.ID)
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says refused, 1 arrived\n",
+		},
+		"a mail that is never sent": {
+			func(s *shop) {
+				s.exec(`update notifications set state = 'sending', message_id = null, sent_at = null where order_id = $1 and change = 'order-shipped'`, s.shipped.ID)
+			},
+			[]string{"every_change_is_mailed"},
+			"order_id=SHIPPED name=order-shipped state=sending attempts=1 ",
+		},
+		"a label missing": {
+			func(s *shop) { s.deleteLabel(s.shipped) },
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says a label, S3 doesn't have it\n",
+		},
+		"a label with other bytes": {
+			func(s *shop) { s.putLabel(s.shipped, []byte("the label of another")) },
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says a label with SHA-256 ",
+		},
+		"a label damaged on S3's disk": {
+			func(s *shop) { s.damageLabel(s.shipped) },
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says a label",
+		},
+		"stock stolen": {
+			func(s *shop) {
+				s.exec(`alter table stock drop constraint nothing_vanishes`)
+				s.exec(`update stock set on_hand = on_hand - 1 where sku = 'TEST-ONE'`)
+			},
+			[]string{"stock_is_conserved"},
+			"sku=TEST-ONE opening=100 received=0 on_hand=95 shipped=4\n",
+		},
+		"stock held for nobody": {
+			func(s *shop) { s.exec(`update stock set reserved = 1 where sku = 'TEST-ONE'`) },
+			[]string{"stock_reserved_is_held"},
+			"sku=TEST-ONE reserved=1 held=0\n",
+		},
+		"a status flipped": {
+			func(s *shop) {
+				s.exec(`update orders set status = 'inventory_updated', settled_at = null where id = $1`, s.shipped.ID)
+			},
+			[]string{
+				"status_is_the_last_event", "money_is_kept_only_for_shipped_orders", "reservations_follow_the_order",
+				"shipped_orders_have_one_shipment", "every_order_is_final",
+			},
+			"id=SHIPPED status=inventory_updated name=order-shipped\n",
+		},
+		"an order left lying": {
+			func(s *shop) { stagetest.Place(s, s.pool, events.StatusPlaced); s.finish() },
+			[]string{"every_order_is_final"},
+			"id=",
+		},
+		"an event lost": {
+			func(s *shop) {
+				s.exec(`update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`, s.shipped.ID)
+			},
+			[]string{"every_event_is_published"},
+			"order_id=SHIPPED name=order-shipped ",
+		},
+		"a figure wrong": {
+			func(s *shop) { s.exec(`update analytics_minutes set value = value + 1 where metric = 'revenue'`) },
+			[]string{"analytics_are_the_fold_of_events"},
+			"minute=",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			wantClean(t, s)
+			test.tell(s)
+			wantFailed(t, s, test.line, test.checks)
+		})
+	}
+}
+
+// TestHarmlessOddities are what a crash leaves, or a late message, with nobody
+// the worse for it.
+func TestHarmlessOddities(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(s *shop){
+		"a mail twice around a crash": func(s *shop) {
+			s.exec(`update notifications set attempts = 2 where order_id = $1`, s.shipped.ID)
+			s.post(s.shipped, "order-shipped")
+		},
+		"a refusal for nobody": func(s *shop) {
+			_, err := s.provider.Authorise(s.Context(), payment.AuthoriseRequest{OrderID: "nobody", Amount: eur(100), Method: "pm_card_visa_chargeDeclined"})
+			s.must(err)
+		},
+		"held for nobody, and let go": func(s *shop) {
+			s.authorise("nobody", 100)
+			_, err := s.provider.Release(s.Context(), "nobody")
+			s.must(err)
+		},
+		"an authorisation behind the release": func(s *shop) {
+			_, err := s.provider.Release(s.Context(), s.neverAsked.ID.String())
+			s.must(err)
+			if late := s.authorise(s.neverAsked.ID.String(), 3300); late.State != payment.StateDeclined {
+				s.Errorf("the authorisation is %s", late.State)
+			}
+		},
+		"a label that nobody wrote down": func(s *shop) { s.putLabel(s.cancelled, []byte("stored, and then killed")) },
+		"refunded, as we say": func(s *shop) {
+			order := s.cancel(false)
+			id := order.ID.String()
+			paid := s.authorise(id, 3300)
+			_, err := s.provider.Capture(s.Context(), id)
+			s.must(err)
+			_, err = s.provider.Release(s.Context(), id)
+			s.must(err)
+			s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, $2, 'refunded', 3300, 'EUR')`, order.ID, paid.ID)
+			s.finish()
+		},
+	}
+	for name, happen := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			happen(s)
+			wantClean(t, s)
+		})
+	}
+}
+
+// TestSystemAtWork has an order whose money is held, and whose function hasn't
+// come to write that down.
+func TestSystemAtWork(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	order := stagetest.Place(t, s.pool, events.StatusPlaced)
+	s.authorise(order.ID.String(), 3300)
+	if out := wantClean(t, s, "--moving"); !strings.Contains(out, "(4 payments, 1 orders on their way)") {
+		t.Errorf("nothing is on its way:\n%s", out)
+	}
+	s.finish()
+	wantFailed(t, s, "order "+order.ID.String()+": our database says no payment, the provider's record says authorised EUR 33.00\n",
+		[]string{"every_order_is_final", recordCheck, ledgerCheck})
+}
+
+// TestLiesOfASystemAtWork are found though orders are on their way.
+func TestLiesOfASystemAtWork(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		tell   func(s *shop)
+		checks []string
+		line   string
+	}{
+		"charged twice": {
+			func(s *shop) {
+				s.forgeMovements(s.shipped, moved{"p", payment.KindAuthorise, eur(3300)}, moved{"p", payment.KindCapture, eur(3300)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 ",
+		},
+		"charged twice, and on its way": {
+			func(s *shop) {
+				s.exec(`update orders set settled_at = null where id = $1`, s.shipped.ID)
+				id := s.paymentOf(s.shipped)
+				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
+			},
+			[]string{ledgerCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00 on its way, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 ",
+		},
+		"held twice, in halves, and on its way": {
+			func(s *shop) {
+				s.exec(`update orders set settled_at = null where id = $1`, s.neverAsked.ID)
+				s.forgeMovements(s.neverAsked, moved{"p", payment.KindAuthorise, eur(1650)}, moved{"q", payment.KindAuthorise, eur(1650)})
+			},
+			[]string{ledgerCheck},
+			"order NEVERASKED: our database says no payment of an order of EUR 33.00 on its way, the provider's ledger holds EUR 33.00 and keeps EUR 0.00 (authorised EUR 33.00, captured EUR 0.00, voided EUR 0.00, refunded EUR 0.00), in 2 payments\n",
+		},
+		"held in another currency, and on its way": {
+			func(s *shop) {
+				s.exec(`update orders set settled_at = null where id = $1`, s.neverAsked.ID)
+				s.forgeMovements(s.neverAsked, moved{"p", payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
+			},
+			[]string{ledgerCheck},
+			"order NEVERASKED: our database says no payment of an order of EUR 33.00 on its way, the provider's ledger holds EUR 0.00 and keeps EUR 0.00 (authorised EUR 0.00, captured EUR 0.00, voided EUR 0.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
+		},
+		"held for nobody": {
+			func(s *shop) { s.authorise(stranger.ID.String(), 1250) },
+			[]string{recordCheck, ledgerCheck},
+			"order STRANGER: our database knows no such order, the provider's record says authorised EUR 12.50\n",
+		},
+		"mails missing": {
+			func(s *shop) { s.request("DELETE", "/api/messages", "") },
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says sent, the mailbox doesn't have it\n",
+		},
+		"a label missing": {
+			func(s *shop) { s.deleteLabel(s.shipped) },
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says a label, S3 doesn't have it\n",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			stagetest.Place(t, s.pool, events.StatusPlaced)
+			wantClean(t, s, "--moving")
+			test.tell(s)
+			wantFailed(t, s, test.line, test.checks, "--moving")
+		})
+	}
+}
+
+// TestOrdersGoOnMeanwhile has an order placed, paid, shipped and told of, and
+// another one's money held, between the audit's look at the database and its
+// look at the rest, and another order after that. No lock of the audit's may be
+// in the way.
+func TestOrdersGoOnMeanwhile(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{nil, {"--moving"}} {
+		t.Run(strings.Join(args, " "), func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			meanwhile := func() {
+				s.exec(`begin; set local lock_timeout = '10s';
+					lock table orders, payments, notifications, shipments in access exclusive mode; commit`)
+				s.ship(3300, true)
+				s.authorise(s.neverAsked.ID.String(), 3300)
+				s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'p', 'authorised', 3300, 'EUR')`, s.neverAsked.ID)
+			}
+			afterwards := func() { s.ship(3300, true) }
+			s.meanwhile.Store(&meanwhile)
+			s.afterwards.Store(&afterwards)
+			out := wantClean(t, s, args...)
+			if s.meanwhile.Load() != nil || s.afterwards.Load() != nil || !strings.Contains(out, "(5 payments, 3 orders on their way)") {
+				t.Errorf("nothing went on meanwhile:\n%s", out)
+			}
+		})
+	}
+}
+
+// TestAuditCannotLook holds that what couldn't be looked at is not taken for
+// clean, nor for wrong.
+func TestAuditCannotLook(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	tests := map[string]struct {
+		environment map[string]string
+		args        []string
+		want        string
+	}{
+		"no such option":     {nil, []string{"--quick"}, "unknown flag --quick"},
+		"settings missing":   {map[string]string{"LABEL_BUCKET": "", "PAYMENT_PROVIDER_URL": ""}, nil, "PAYMENT_PROVIDER_URL"},
+		"no database":        {map[string]string{"DATABASE_URL": "postgres://127.0.0.1:1/x"}, nil, "is the system running"},
+		"no provider":        {map[string]string{"PAYMENT_PROVIDER_URL": "http://127.0.0.1:1"}, nil, "list payments"},
+		"another's provider": {map[string]string{"PAYMENT_PROVIDER_KEY": "wrong"}, nil, "list payments"},
+		"no mailbox":         {map[string]string{"SENDGRID_HOST": "http://127.0.0.1:1"}, nil, "read mailbox"},
+		"another server":     {map[string]string{"SENDGRID_HOST": s.providerAt}, nil, "read mailbox: status 401"},
+		"another bucket":     {map[string]string{"LABEL_BUCKET": "another"}, nil, "read label labels/"},
+		"another's bucket":   {map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong"}, nil, "read label labels/"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			environment := s.environment()
+			maps.Copy(environment, test.environment)
+			var out, trouble strings.Builder
+			code := run(t.Context(), append([]string{"--settle=0s"}, test.args...), environment, &out, &trouble)
+			if code != exitUnknown || !strings.HasPrefix(trouble.String(), "audit: ") || !strings.Contains(trouble.String(), test.want) {
+				t.Errorf("audit ends with %d: %s%s", code, out.String(), trouble.String())
+			}
+		})
+	}
+}
+
+// TestExitCode runs the program as make audit does.
+func TestExitCode(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for want, prepare := range []func(map[string]string){
+		exitClean:   func(map[string]string) {},
+		exitWrong:   func(map[string]string) { s.authorise(stranger.ID.String(), 1250) },
+		exitUnknown: func(environment map[string]string) { environment["PAYMENT_PROVIDER_URL"] = "http://127.0.0.1:1" },
+	} {
+		environment := s.environment()
+		prepare(environment)
+		command := exec.CommandContext(t.Context(), os.Args[0], "--settle=0s")
+		command.Env = []string{asProgram + "=1"}
+		for name, value := range environment {
+			command.Env = append(command.Env, name+"="+value)
+		}
+		out, err := command.CombinedOutput()
+		if got := command.ProcessState.ExitCode(); got != want {
+			t.Errorf("the program ends with %d (%v), want %d:\n%s", got, err, want, out)
+		}
+	}
+}
+
+// TestSettle waits for an order that comes to its end a moment later.
+func TestSettle(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.exec(`update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`, s.shipped.ID)
+	done := make(chan int)
+	go func() { done <- run(t.Context(), []string{"--settle=1m"}, s.environment(), t.Output(), t.Output()) }()
+	stagetest.Await(t, s.pool, `select exists (select from pg_stat_activity where datname = current_database()
+		and query like '%published_at is null%violation limit%' and state = 'idle' and state_change < clock_timestamp() - interval '100 ms')`)
+	s.finish()
+	if code := <-done; code != exitClean {
+		t.Errorf("audit ends with %d", code)
+	}
+}

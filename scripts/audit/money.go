@@ -1,0 +1,220 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/payment"
+)
+
+// That our database is right in itself (a shipped order's payment is captured,
+// a payment is the order's total) is for the invariants in SQL to say. Here it
+// is held against the provider's two books, and each message says which of
+// them says what: the record that the provider keeps of a payment, and its
+// ledger of what was really moved.
+
+func readPayments(ctx context.Context, provider *payment.Client) (map[string]payment.Payment, error) {
+	all := map[string]payment.Payment{}
+	for one, err := range provider.Payments(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		all[one.OrderID] = one
+	}
+	return all, nil
+}
+
+// comparePayments holds the provider's records against our rows.
+func comparePayments(v view, w world) (violations []string, remark string) {
+	for id, own := range v.before.orders {
+		theirs, found := w.payments[id]
+		if v.stands(id) && !own.agrees(theirs) {
+			violations = append(violations, fmt.Sprintf("order %s: our database says %s, the provider's record says %s", id, own.says(), recordSays(theirs, found)))
+		}
+	}
+	for id, theirs := range w.payments {
+		if _, known := v.after.orders[id]; !known && theirs.Secured() {
+			violations = append(violations, fmt.Sprintf("order %s: our database knows no such order, the provider's record says %s", id, recordSays(theirs, true)))
+		}
+	}
+	slices.Sort(violations)
+	return violations, fmt.Sprintf("%d payments, %d orders on their way", len(w.payments), v.onTheirWay())
+}
+
+// agrees leaves it to the provider to keep a record of what never came to be.
+func (o order) agrees(theirs payment.Payment) bool {
+	if o.payment == payment.StateNone {
+		return !theirs.Secured()
+	}
+	return o.payment == theirs.State && o.paid == theirs.Amount
+}
+
+func (o order) says() string {
+	if o.payment == payment.StateNone {
+		return "no payment"
+	}
+	return fmt.Sprintf("%s %s", o.payment, o.paid)
+}
+
+func recordSays(theirs payment.Payment, found bool) string {
+	if !found {
+		return "no payment"
+	}
+	return fmt.Sprintf("%s %s", theirs.State, theirs.Amount)
+}
+
+// sums are what the movements of one payment come to, in minor units.
+type sums struct {
+	authorised, captured, voided, refunded int64
+}
+
+func (s sums) held() int64 { return s.authorised - s.captured - s.voided }
+func (s sums) kept() int64 { return s.captured - s.refunded }
+func (s sums) empty() bool { return s.held() == 0 && s.kept() == 0 }
+
+func (s *sums) add(kind payment.Kind, amount int64) {
+	switch kind {
+	case payment.KindAuthorise:
+		s.authorised += amount
+	case payment.KindCapture:
+		s.captured += amount
+	case payment.KindVoid:
+		s.voided += amount
+	case payment.KindRefund:
+		s.refunded += amount
+	case payment.KindDecline: // moves nothing
+	}
+}
+
+// pot is a payment, in a currency: what no two movements of one should differ in.
+type pot struct {
+	payment, currency string
+}
+
+// account is what the provider's ledger says of one order.
+type account map[pot]sums
+
+func readLedger(ctx context.Context, provider *payment.Client) (accounts map[string]account, movements int, err error) {
+	accounts = map[string]account{}
+	for one, err := range provider.Movements(ctx) {
+		if err != nil {
+			return nil, 0, err
+		}
+		movements++
+		if accounts[one.OrderID] == nil {
+			accounts[one.OrderID] = account{}
+		}
+		key := pot{one.PaymentID, one.Amount.Currency}
+		s := accounts[one.OrderID][key]
+		s.add(one.Kind, one.Amount.Amount)
+		accounts[one.OrderID][key] = s
+	}
+	return accounts, movements, nil
+}
+
+// compareLedger holds the provider's ledger against our rows.
+func compareLedger(v view, w world) (violations []string, remark string) {
+	for id, own := range v.after.orders {
+		theirs := w.accounts[id]
+		switch {
+		case v.stands(id) && !theirs.is(own.due()):
+			violations = append(violations, fmt.Sprintf("order %s: our database says %s of an order of %s, the provider's ledger %s",
+				id, own.says(), own.total, theirs.says(own.total.Currency)))
+		case !theirs.within(own.total):
+			violations = append(violations, fmt.Sprintf("order %s: our database says %s of an order of %s on its way, the provider's ledger %s",
+				id, own.says(), own.total, theirs.says(own.total.Currency)))
+		}
+	}
+	for id, theirs := range w.accounts {
+		if _, known := v.after.orders[id]; !known && len(theirs.pots()) > 0 {
+			violations = append(violations, fmt.Sprintf("order %s: our database knows no such order, the provider's ledger %s", id, theirs.says("")))
+		}
+	}
+	slices.Sort(violations)
+	return violations, fmt.Sprintf("%d movements", w.movements)
+}
+
+// due is what the provider holds and keeps if our database is right.
+func (o order) due() (held, kept events.Money) {
+	none := events.Money{Currency: o.total.Currency}
+	switch o.payment {
+	case payment.StateAuthorised:
+		return o.total, none
+	case payment.StateCaptured:
+		return none, o.total
+	default: // nothing was held, or it was given back
+		return none, none
+	}
+}
+
+// is tells whether exactly this is held and kept, in one payment.
+func (a account) is(held, kept events.Money) bool {
+	s, pots := a.in(held.Currency), a.pots()
+	return s.held() == held.Amount && s.kept() == kept.Amount && len(pots) <= 1 && a.onlyIn(held.Currency)
+}
+
+// within tells whether this can be an order on its way: at most its total is
+// held or kept, in one payment.
+func (a account) within(total events.Money) bool {
+	s, pots := a.in(total.Currency), a.pots()
+	return s.held() >= 0 && s.kept() >= 0 && s.held()+s.kept() <= total.Amount && len(pots) <= 1 && a.onlyIn(total.Currency)
+}
+
+// pots are those that money is in.
+func (a account) pots() []pot {
+	var full []pot
+	for key, s := range a {
+		if !s.empty() {
+			full = append(full, key)
+		}
+	}
+	return full
+}
+
+func (a account) onlyIn(currency string) bool {
+	return !slices.ContainsFunc(a.pots(), func(p pot) bool { return p.currency != currency })
+}
+
+// in is what all payments in a currency come to.
+func (a account) in(currency string) sums {
+	var all sums
+	for key, s := range a {
+		if key.currency == currency {
+			all.authorised += s.authorised
+			all.captured += s.captured
+			all.voided += s.voided
+			all.refunded += s.refunded
+		}
+	}
+	return all
+}
+
+// says tells what is held and kept in each currency, and how it came to that.
+// The order's own currency is always among them, unless it is unknown.
+func (a account) says(currency string) string {
+	seen := map[string]bool{currency: currency != ""}
+	for key := range a {
+		seen[key.currency] = true
+	}
+	var parts []string
+	for _, code := range slices.Sorted(maps.Keys(seen)) {
+		if seen[code] {
+			parts = append(parts, a.in(code).says(code))
+		}
+	}
+	text := strings.Join(parts, ", and ")
+	if full := len(a.pots()); full > 1 {
+		text += fmt.Sprintf(", in %d payments", full)
+	}
+	return text
+}
+
+func (s sums) says(currency string) string {
+	money := func(amount int64) events.Money { return events.Money{Amount: amount, Currency: currency} }
+	return fmt.Sprintf("holds %s and keeps %s (authorised %s, captured %s, voided %s, refunded %s)",
+		money(s.held()), money(s.kept()), money(s.authorised), money(s.captured), money(s.voided), money(s.refunded))
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+
+	"github.com/orderflow-project/orderflow/shared/payment"
+)
+
+// world is what others have on record.
+type world struct {
+	payments  map[string]payment.Payment // the provider's, by order
+	accounts  map[string]account         // the provider's ledger, by order
+	movements int
+	mails     map[string][]string // message ids of what arrived, by order and change
+	labels    []string            // what is wrong with those that we have on record
+}
+
+func readWorld(ctx context.Context, set settings, ours books) (w world, err error) {
+	provider := payment.NewClient(set.Provider, set.ProviderKey, nil)
+	if w.payments, err = readPayments(ctx, provider); err != nil {
+		return world{}, err
+	}
+	if w.accounts, w.movements, err = readLedger(ctx, provider); err != nil {
+		return world{}, err
+	}
+	if w.mails, err = readMailbox(ctx, set.Mailbox); err != nil {
+		return world{}, err
+	}
+	if w.labels, err = readLabels(ctx, set.Labels, ours.labels); err != nil {
+		return world{}, err
+	}
+	return w, nil
+}
+
+// comparison holds what others have against our books. It returns what is
+// wrong, and a remark on what it saw.
+type comparison struct {
+	name, text string
+	run        func(view, world) (violations []string, remark string)
+}
+
+func comparisons() []comparison {
+	return []comparison{
+		{"provider_agrees_on_every_payment", "The payment provider has every payment of ours in the same state and amount, and holds or keeps no other money.", comparePayments},
+		{"provider_ledger_is_what_we_say", "Of each order the provider's ledger holds the total while our database says authorised, keeps it while it says captured, and else nothing.", compareLedger},
+		{"mailbox_has_every_mail", "Every mail on record arrived, none that isn't on record did, and none more often than it was tried.", compareMails},
+		{"labels_are_in_s3", "Every shipped order has its label in S3, byte for byte the one on record.", compareLabels},
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// shop is the storefront's API, as a patient customer uses it.
+type shop struct {
+	url  string
+	http *http.Client
+}
+
+func newShop(url string, concurrency int) *shop {
+	return &shop{url: strings.TrimSuffix(url, "/"), http: &http.Client{
+		Timeout:   15 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: concurrency, MaxIdleConns: concurrency},
+	}}
+}
+
+func (s *shop) products(ctx context.Context) ([]product, error) {
+	var products []product
+	status, err := s.call(ctx, http.MethodGet, "/api/products", "", "", nil, &products)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK || len(products) == 0 {
+		return nil, fmt.Errorf("status %d, %d products", status, len(products))
+	}
+	return products, nil
+}
+
+// accepted is the shop's answer to an order.
+type accepted struct {
+	ID    uuid.UUID `json:"id"`
+	Token string    `json:"token"`
+}
+
+// patience is how long a customer tries to get an order through while the shop
+// doesn't answer or asks to come again.
+const patience = time.Minute
+
+// order places a basket. What fails in passing is tried again under the same
+// key, as a browser's resubmit is: the shop makes one order of it.
+func (s *shop) order(ctx context.Context, b basket) (accepted, error) {
+	body, err := json.Marshal(b)
+	if err != nil {
+		return accepted{}, fmt.Errorf("encode order: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		var answer accepted
+		status, err := s.call(ctx, http.MethodPost, "/api/orders", b.key, "", body, &answer)
+		switch {
+		case err == nil && status == http.StatusAccepted:
+			return answer, nil
+		case err == nil && status < 500 && status != http.StatusTooManyRequests:
+			return accepted{}, fmt.Errorf("order refused: status %d", status)
+		}
+		select {
+		case <-ctx.Done():
+			return accepted{}, fmt.Errorf("order not accepted within %s: status %d, %w", patience, status, err)
+		case <-time.After(wait):
+		}
+	}
+}
+
+// cancel asks for an order back. Too late is an answer too.
+func (s *shop) cancel(ctx context.Context, a accepted) error {
+	_, err := s.call(ctx, http.MethodPost, "/api/orders/"+a.ID.String()+"/cancel", "", a.Token, nil, nil)
+	return err
+}
+
+func (s *shop) call(ctx context.Context, method, path, key, token string, body []byte, into any) (int, error) {
+	request, err := http.NewRequestWithContext(ctx, method, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, fmt.Errorf("make request: %w", err)
+	}
+	for name, value := range map[string]string{"Idempotency-Key": key, "Authorization": bearer(token)} {
+		if value != "" {
+			request.Header.Set(name, value)
+		}
+	}
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := s.http.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it is read to the end
+	content, err := io.ReadAll(io.LimitReader(response.Body, 4<<20))
+	if err != nil || into == nil || response.StatusCode >= http.StatusMultipleChoices {
+		return response.StatusCode, err
+	}
+	return response.StatusCode, json.Unmarshal(content, into)
+}
+
+func bearer(token string) string {
+	if token == "" {
+		return ""
+	}
+	return "Bearer " + token
+}

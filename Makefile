@@ -1,0 +1,119 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+MODULES = $(shell go list -f '{{.Dir}}' -m)
+# Knative's types bring versions that would bend everybody else's: in no workspace.
+APART = $(CURDIR)/infra/knative/verify
+PORT_OFFSET ?= 0
+STATE ?= .orderflow
+# All tests but those of the whole system, which make e2e runs, and those with
+# the func CLI, which make test-func runs.
+PKG ?= $$(go list $(addsuffix /...,$(MODULES)) | grep -Ev '/infra/local/(e2e|functest)')
+# Tests read files of other modules, which go's cache of results doesn't see.
+TEST = bin/orderflow with-postgres -- go test -count=1
+ORDERS ?= 500
+RATE ?= 50
+RUN_ARGS = --state $(STATE) --port-offset $(PORT_OFFSET)
+# The addresses and keys of the running system, for what is run beside it.
+WITH_ENV = environment=$$(bin/orderflow env --state $(STATE)) && set -a && eval "$$environment" &&
+
+.PHONY: help
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Run the whole system on this machine (PORT_OFFSET=1000, STATE=folder)
+	@exec bin/orderflow run $(RUN_ARGS)
+
+.PHONY: reset
+reset: build ## Remove all data: orders, mails, secrets, logs
+	@bin/orderflow reset --state $(STATE)
+
+.PHONY: build
+build: ## Build the programs into bin/
+	@infra/local/build.sh
+
+.PHONY: test
+test: build ## Run all tests (PKG=./functions/inventory-update/... some)
+	@$(TEST) $(PKG)
+
+.PHONY: test-race
+test-race: build ## Run all tests with the race detector (PKG= some)
+	@$(TEST) -race $(PKG)
+
+.PHONY: e2e
+e2e: build ## Run the tests of the whole system, in processes and a browser
+	cd infra/local/e2e && npm ci --ignore-scripts --silent
+	go test -count=1 -timeout 20m ./infra/local/e2e/...
+
+.PHONY: test-func
+test-func: bin/func ## Build, run, invoke and push functions by the func CLI (FUNCTION= one)
+	go test -count=1 -v -timeout 30m $(if $(FUNCTION),-run 'TestFunction/$(FUNCTION)$$') ./infra/local/functest
+
+.PHONY: lint
+lint: bin/golangci-lint ## Check style with golangci-lint
+	@for module in $(MODULES); do (cd $$module && $(CURDIR)/bin/golangci-lint run ./...) || exit 1; done
+	@cd $(APART) && GOWORK=off $(CURDIR)/bin/golangci-lint run ./...
+
+# Built once and not by go tool at each call: linking it takes half a minute.
+bin/golangci-lint: infra/tools/golangci-lint/go.sum
+	cd infra/tools/golangci-lint && GOWORK=off go build -o $(CURDIR)/bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	gofmt -w $(MODULES) $(APART)
+
+.PHONY: generate
+generate: bin/sqlc ## Generate code and documentation
+	bin/sqlc generate -f .sqlc.yaml
+	@go test -count=1 -run Documented ./events -update
+
+bin/sqlc: infra/tools/sqlc/go.sum
+	cd infra/tools/sqlc && CGO_ENABLED=0 GOWORK=off go build -o $(CURDIR)/bin/ github.com/sqlc-dev/sqlc/cmd/sqlc
+
+# Its own make target, for the same reason as golangci-lint's.
+bin/func: infra/tools/func/go.sum
+	cd infra/tools/func && CGO_ENABLED=0 GOWORK=off go build -o $(CURDIR)/bin/ knative.dev/func/cmd/func
+
+.PHONY: func-run
+func-run: build bin/func ## Run one function by func run, with what it needs (FUNCTION= EVENT= PORT=)
+	@exec bin/orderflow func-run $(if $(EVENT),--event=$(EVENT)) $(if $(PORT),--port=$(PORT)) $(FUNCTION)
+
+.PHONY: func-invoke
+func-invoke: build bin/func ## Call it by func invoke with its example event (FUNCTION= EVENT=)
+	@exec bin/orderflow func-invoke $(if $(EVENT),--event=$(EVENT)) $(FUNCTION)
+
+.PHONY: tidy
+tidy: ## Bring every go.mod up to date
+	@for module in $(MODULES) $(APART); do (cd $$module && GOWORK=off go mod tidy) || exit 1; done
+
+.PHONY: verify
+verify: generate tidy ## Each module builds alone; nothing generated is stale
+	@for module in $(MODULES); do (cd $$module && GOWORK=off go build ./...) || exit 1; done
+	@git diff --exit-code
+
+# In the module's folder and without ./..., so that go test shows what was counted.
+.PHONY: verify-manifests
+verify-manifests: ## Hold manifests, func.yaml files and events to Knative's types and each other
+	@cd $(APART) && GOWORK=off go test -count=1
+
+# Puts an image into a registry without Docker: the migration's, which is no function.
+bin/crane: infra/tools/crane/go.sum
+	cd infra/tools/crane && CGO_ENABLED=0 GOWORK=off go build -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane
+
+# The contracts are the providers' own documents, which are not ours to keep here.
+.PHONY: verify-contracts
+verify-contracts: ## Hold our requests to SendGrid's published OpenAPI (CONTRACTS=folder)
+	@test -n "$(CONTRACTS)" || { echo "verify-contracts: set CONTRACTS to a folder with sendgrid-mail-send.json, from github.com/sendgrid/sendgrid-oai" >&2; exit 1; }
+	@CONTRACTS_DIR="$(abspath $(CONTRACTS))" go test -count=1 -tags contracts -run Contract ./functions/customer-notification
+
+.PHONY: simulate
+simulate: build ## Place orders on the running system (ORDERS=500 RATE=50; RATE=0 is as fast as possible)
+	@$(WITH_ENV) go run ./scripts/simulate --orders=$(ORDERS) --rate=$(RATE)
+
+.PHONY: audit
+audit: build ## Prove that no order, charge, unit or mail went wrong
+	@$(WITH_ENV) go run ./scripts/audit
+
+.PHONY: clean
+clean: ## Remove what make built
+	rm -rf bin

@@ -12,10 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
 
-	"github.com/orderflow-project/orderflow/infra/local/kafkabinding"
-	"github.com/orderflow-project/orderflow/infra/local/kafkasink"
 	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
-	"github.com/orderflow-project/orderflow/infra/local/kafkasource/conformance"
 )
 
 func TestMain(m *testing.M) {
@@ -71,41 +68,4 @@ func serve(t *testing.T, handler http.Handler) string {
 		server.Close()
 	})
 	return server.URL
-}
-
-func TestConformance(t *testing.T) {
-	t.Parallel()
-	_, brokers := kafkaBroker(t, kfake.SeedTopics(3, "binary", "structured"))
-	target := conformance.Target{
-		Brokers:    brokers,
-		Binary:     kafkasink.Sink{Namespace: "n", Name: "binary", Topic: "binary"},
-		Structured: kafkasink.Sink{Namespace: "n", Name: "structured", Topic: "structured", ContentMode: kafkabinding.Structured},
-		Serve:      serve,
-		Apply: func(t *testing.T, source kafkasource.Source) func() {
-			t.Helper()
-			return start(t, kafkasource.Config{
-				Sources: []kafkasource.Source{source}, CommitInterval: 50 * time.Millisecond, StopGrace: time.Second,
-			})
-		},
-	}
-	target.Ingress = ingress(t, brokers, target.Binary, target.Structured)
-	conformance.Run(t, target)
-}
-
-func ingress(t *testing.T, brokers []string, sinks ...kafkasink.Sink) string {
-	t.Helper()
-	server, err := kafkasink.New(kafkasink.Config{Listen: "127.0.0.1:0", Brokers: brokers, Sinks: sinks, Logger: quiet()})
-	if err != nil {
-		t.Fatalf("open kafka sink: %v", err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("run kafka sink: %v", err)
-		}
-	})
-	return "http://" + server.Addr()
 }

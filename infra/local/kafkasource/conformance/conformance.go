@@ -4,8 +4,16 @@
 package conformance
 
 import (
+	"fmt"
+	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"text/tabwriter"
 
 	"github.com/orderflow-project/orderflow/infra/local/kafkasink"
 	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
@@ -23,41 +31,145 @@ type Target struct {
 	Binary, Structured kafkasink.Sink
 	// Serve makes a handler reachable for the data plane and returns its URL.
 	Serve func(t *testing.T, handler http.Handler) string
-	// Apply creates a source, until the test ends or stop is called.
-	Apply func(t *testing.T, source kafkasource.Source) (stop func())
+	// Apply creates a source, until the test ends.
+	Apply func(t *testing.T, source kafkasource.Source) Applied
+
+	tally  *Tally
+	leaves *atomic.Int32 // of the case that runs
+}
+
+// Applied is a source at work.
+type Applied struct {
+	// Pause ends the deliveries in an orderly way. The group keeps what it has
+	// committed, and goes on there when the source is applied again.
+	Pause func()
+	// Kill kills whatever delivers (-9). It comes back by itself.
+	Kill func()
 }
 
 // Run runs every case.
-func Run(t *testing.T, target Target) {
+func Run(t *testing.T, target Target, tally *Tally) {
 	t.Helper()
+	target.tally, tally.within = tally, t.Name()
 	for name, test := range map[string]func(*testing.T, Target){
-		"ingress/status":             testIngressStatus,
-		"ingress/binary record":      testBinaryRecord,
-		"ingress/structured record":  testStructuredRecord,
-		"ingress/one MiB":            testOneMiB,
-		"source/statuses":            testStatuses,
-		"source/transport":           testTransport,
-		"source/timeout":             testTimeout,
-		"source/backoff":             testBackoff,
-		"source/error extensions":    testErrorExtensions,
-		"source/reply":               testReplyDiscarded,
-		"source/dead letter down":    testDeadLetterDown,
-		"source/no dead letter sink": testNoDeadLetterSink,
-		"source/binary request":      testBinaryRequest,
-		"source/structured":          testStructuredRequest,
-		"source/null value":          testNullValue,
-		"source/no event":            testNoEvent,
-		"source/no dead letter":      testNoDeadLetter,
-		"source/key types":           testKeyTypes,
-		"source/ordered":             testOrdered,
-		"source/unordered":           testUnordered,
-		"source/topics":              testTopics,
-		"source/latest":              testLatest,
-		"source/restart":             testRestart,
+		"sink/status":             testIngressStatus,
+		"sink/binary record":      testBinaryRecord,
+		"sink/structured record":  testStructuredRecord,
+		"sink/size":               testSize,
+		"outcome/status":          testStatuses,
+		"outcome/healed":          testHealed,
+		"outcome/connection cut":  testTransport,
+		"outcome/nobody listens":  testNobodyListens,
+		"outcome/timeout":         testTimeout,
+		"outcome/backoff":         testBackoff,
+		"outcome/reply":           testReplyDiscarded,
+		"dead letter/extensions":  testErrorExtensions,
+		"dead letter/no body":     testNoErrorData,
+		"dead letter/down":        testDeadLetterDown,
+		"dead letter/refused":     testDeadLetterRefused,
+		"dead letter/no sink":     testNoDeadLetterSink,
+		"dead letter/not to be":   testNoDeadLetter,
+		"request/binary":          testBinaryRequest,
+		"request/structured":      testStructuredRequest,
+		"request/null value":      testNullValue,
+		"request/key":             testRecordKey,
+		"request/raw value":       testRawValue,
+		"request/no event":        testNoEvent,
+		"request/key types":       testKeyTypes,
+		"order/ordered":           testOrdered,
+		"order/ordered retries":   testOrderedRetries,
+		"order/unordered":         testUnordered,
+		"order/unordered at once": testInFlight,
+		"offsets/topics":          testTopics,
+		"offsets/latest":          testLatest,
+		"offsets/known group":     testKnownGroup,
+		"offsets/paused":          testPaused,
+		"offsets/killed":          testKilled,
+		"offsets/rebalance":       testRebalance,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			target := target
+			target.leaves = &atomic.Int32{}
 			test(t, target)
+			if target.leaves.Load() == 0 {
+				tally.count(t)
+			}
 		})
 	}
+}
+
+// sub runs one of several cases that a test has.
+func (target Target) sub(t *testing.T, name string, test func(t *testing.T)) {
+	t.Helper()
+	target.leaves.Add(1)
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		target.tally.count(t)
+		test(t)
+	})
+}
+
+// Tally counts cases by group.
+type Tally struct {
+	within string // the test that runs the groups
+
+	mu     sync.Mutex
+	groups map[string]*counts
+}
+
+type counts struct{ passed, failed int }
+
+// count adds a test to its group when it ends.
+func (y *Tally) count(t *testing.T) {
+	t.Helper()
+	group, _, _ := strings.Cut(strings.TrimPrefix(t.Name(), y.within+"/"), "/")
+	t.Cleanup(func() {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		if y.groups == nil {
+			y.groups = map[string]*counts{}
+		}
+		if y.groups[group] == nil {
+			y.groups[group] = &counts{}
+		}
+		if t.Failed() {
+			y.groups[group].failed++
+		} else {
+			y.groups[group].passed++
+		}
+	})
+}
+
+// Cases is how many cases were run.
+func (y *Tally) Cases() int {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	sum := 0
+	for _, c := range y.groups {
+		sum += c.passed + c.failed
+	}
+	return sum
+}
+
+// Print writes the cases by group.
+func (y *Tally) Print(w io.Writer) error {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	text := "group\tcases\tpassed\tfailed\t\n"
+	row := func(name string, c counts) {
+		text += fmt.Sprintf("%s\t%d\t%d\t%d\t\n", name, c.passed+c.failed, c.passed, c.failed)
+	}
+	var all counts
+	for _, group := range slices.Sorted(maps.Keys(y.groups)) {
+		c := *y.groups[group]
+		all.passed, all.failed = all.passed+c.passed, all.failed+c.failed
+		row(group, c)
+	}
+	row("all", all)
+	if _, err := io.WriteString(table, text); err != nil {
+		return err
+	}
+	return table.Flush()
 }

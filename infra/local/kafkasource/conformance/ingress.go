@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -80,8 +81,7 @@ func testIngressStatus(t *testing.T, target Target) {
 		"probe":                  {"GET", here, "", []string{"k-network-probe: probe", "k-network-hash: h"}, 200},
 		"probe of nothing":       {"GET", nowhere, "", []string{"k-network-probe: probe"}, 404},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		target.sub(t, name, func(t *testing.T) {
 			response, body := call(t, test.method, target.Ingress+test.path, test.body, test.headers...)
 			if response.StatusCode != test.want {
 				t.Errorf("status = %d, want %d", response.StatusCode, test.want)
@@ -123,36 +123,63 @@ func header(r *kgo.Record, name string) string {
 }
 
 func testBinaryRecord(t *testing.T, target Target) {
-	id, key := uuid.NewString(), uuid.NewString()
-	for range 2 {
-		call(t, "POST", target.Ingress+target.Binary.Path(), `{"a":1}`, attributes(id, "Ce-PartitionKey: "+key,
+	post := func(t *testing.T, body string, headers ...string) {
+		t.Helper()
+		if response, _ := call(t, "POST", target.Ingress+target.Binary.Path(), body, headers...); response.StatusCode != http.StatusAccepted {
+			t.Errorf("status = %d", response.StatusCode)
+		}
+	}
+	stored := func(t *testing.T, id string) *kgo.Record {
+		t.Helper()
+		return find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == id })
+	}
+	target.sub(t, "headers, key and value", func(t *testing.T) {
+		id, key := uuid.NewString(), uuid.NewString()
+		post(t, `{"a":1}`, attributes(id, "Ce-PartitionKey: "+key,
 			"ce-time: 2026-01-02T03:04:05Z", "content-type: application/json", "x-other: dropped")...)
-	}
-	got := find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == id })
-	headers := map[string]string{}
-	for _, h := range got.Headers {
-		headers[h.Key] = string(h.Value)
-	}
-	if diff := cmp.Diff(map[string]string{
-		"ce_specversion": "1.0", "ce_id": id, "ce_source": "/s", "ce_type": "t",
-		"ce_time": "2026-01-02T03:04:05Z", "ce_partitionkey": key, "content-type": "application/json",
-	}, headers); diff != "" {
-		t.Errorf("headers (-want +got):\n%s", diff)
-	}
-	if string(got.Key) != key || string(got.Value) != `{"a":1}` {
-		t.Errorf("key %q, value %q", got.Key, got.Value)
-	}
-	twin := find(t, target, target.Binary, func(r *kgo.Record) bool {
-		return header(r, "ce_id") == id && (r.Offset != got.Offset || r.Partition != got.Partition)
+		got := stored(t, id)
+		headers := map[string]string{}
+		for _, h := range got.Headers {
+			headers[h.Key] = string(h.Value)
+		}
+		if diff := cmp.Diff(map[string]string{
+			"ce_specversion": "1.0", "ce_id": id, "ce_source": "/s", "ce_type": "t",
+			"ce_time": "2026-01-02T03:04:05Z", "ce_partitionkey": key, "content-type": "application/json",
+		}, headers); diff != "" {
+			t.Errorf("headers (-want +got):\n%s", diff)
+		}
+		if string(got.Key) != key || string(got.Value) != `{"a":1}` {
+			t.Errorf("key %q, value %q", got.Key, got.Value)
+		}
 	})
-	if twin.Partition != got.Partition {
-		t.Errorf("the same key is in partitions %d and %d", got.Partition, twin.Partition)
-	}
-	bare := uuid.NewString()
-	call(t, "POST", target.Ingress+target.Binary.Path(), "", attributes(bare)...)
-	if r := find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == bare }); r.Key != nil || len(r.Value) != 0 {
-		t.Errorf("event without key and data: key %q, value %q", r.Key, r.Value)
-	}
+	target.sub(t, "the same event twice is two records", func(t *testing.T) {
+		id := uuid.NewString()
+		post(t, "x", attributes(id, "ce-partitionkey: "+id)...)
+		post(t, "x", attributes(id, "ce-partitionkey: "+id)...)
+		first := stored(t, id)
+		twin := find(t, target, target.Binary, func(r *kgo.Record) bool {
+			return header(r, "ce_id") == id && (r.Offset != first.Offset || r.Partition != first.Partition)
+		})
+		if twin.Partition != first.Partition {
+			t.Errorf("the same key is in partitions %d and %d", first.Partition, twin.Partition)
+		}
+	})
+	target.sub(t, "neither key nor data", func(t *testing.T) {
+		id := uuid.NewString()
+		post(t, "", attributes(id)...)
+		if r := stored(t, id); r.Key != nil || len(r.Value) != 0 {
+			t.Errorf("key %q, value %q", r.Key, r.Value)
+		}
+	})
+	target.sub(t, "from a structured request", func(t *testing.T) {
+		id := uuid.NewString()
+		post(t, fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"/s","type":"t","partitionkey":"k","datacontenttype":"application/json","data":{"a":1}}`, id),
+			"content-type: "+structuredJSON)
+		r := stored(t, id)
+		if string(r.Key) != "k" || header(r, "content-type") != "application/json" || string(r.Value) != `{"a":1}` {
+			t.Errorf("key %q, content-type %q, value %q", r.Key, header(r, "content-type"), r.Value)
+		}
+	})
 }
 
 func testStructuredRecord(t *testing.T, target Target) {
@@ -168,17 +195,19 @@ func testStructuredRecord(t *testing.T, target Target) {
 	}
 }
 
-// testOneMiB has a record just below the producer's limit and one above.
-func testOneMiB(t *testing.T, target Target) {
+// testSize has a record just below the producer's limit, and two above.
+func testSize(t *testing.T, target Target) {
 	const mebibyte = 1 << 20
 	for size, want := range map[int]int{
 		mebibyte - 512: http.StatusAccepted,
 		mebibyte:       http.StatusServiceUnavailable,
 		2 * mebibyte:   http.StatusServiceUnavailable,
 	} {
-		response, _ := call(t, "POST", target.Ingress+target.Binary.Path(), strings.Repeat("x", size), attributes("big")...)
-		if response.StatusCode != want {
-			t.Errorf("status of %d bytes = %d, want %d", size, response.StatusCode, want)
-		}
+		target.sub(t, fmt.Sprintf("%d bytes", size), func(t *testing.T) {
+			response, _ := call(t, "POST", target.Ingress+target.Binary.Path(), strings.Repeat("x", size), attributes("big")...)
+			if response.StatusCode != want {
+				t.Errorf("status = %d, want %d", response.StatusCode, want)
+			}
+		})
 	}
 }

@@ -78,6 +78,25 @@ func (k *kafka) awaitCommit(group, topic string, want int64) {
 	})
 }
 
+// commit sets where a group goes on in partition 0 of a topic.
+func (k *kafka) commit(group, topic string, at int64) {
+	k.t.Helper()
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, 0, at, -1)
+	if err := k.admin.CommitAllOffsets(k.t.Context(), group, offsets); err != nil {
+		k.t.Fatalf("commit offsets: %v", err)
+	}
+}
+
+// awaitMembers waits until a group has settled with so many members.
+func (k *kafka) awaitMembers(group string, want int) {
+	k.t.Helper()
+	eventually(k.t, fmt.Sprintf("group has %d members", want), func(ctx context.Context) bool {
+		groups, err := k.admin.DescribeGroups(ctx, group)
+		return err == nil && groups[group].State == "Stable" && len(groups[group].Members) == want
+	})
+}
+
 // eventually waits for a condition that nothing signals.
 func eventually(t *testing.T, what string, holds func(context.Context) bool) {
 	t.Helper()

@@ -2,11 +2,13 @@ package conformance
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
 )
@@ -101,52 +103,69 @@ func testUnordered(t *testing.T, target Target) {
 	k.awaitCommit(s.ConsumerGroup, topic, 1+others)
 }
 
-// testTopics has several topics in one source.
-func testTopics(t *testing.T, target Target) {
-	k := connect(t, target)
-	one, two := k.topic(1), k.topic(3)
-	sink := receive(t, target, nil)
-	target.Apply(t, source(target, sink, one, two))
-	k.produce(event(one, "1", "x"), event(two, "2", "x"))
-	if diff := cmp.Diff(map[string]int{"1": 1, "2": 1}, sink.nextIDs(2)); diff != "" {
-		t.Errorf("delivered (-want +got):\n%s", diff)
-	}
-}
-
-// testLatest begins behind what is there already.
-func testLatest(t *testing.T, target Target) {
-	for _, initial := range []kafkasource.InitialOffset{kafkasource.Latest, ""} {
-		k := connect(t, target)
-		topic := k.topic(1)
-		k.produce(event(topic, "old", "x"), event(topic, "older", "x"))
-		sink := receive(t, target, nil)
-		s := source(target, sink, topic)
-		s.InitialOffset = initial
-		target.Apply(t, s)
-		k.awaitCommit(s.ConsumerGroup, topic, 2)
-		k.produce(event(topic, "new", "x"))
-		if got := sink.next().id(); got != "new" {
-			t.Errorf("initialOffset %q: first event = %q, want new", initial, got)
-		}
-	}
-}
-
-// testRestart stops a source and applies it again: nothing is lost or repeated.
-func testRestart(t *testing.T, target Target) {
+// testOrderedRetries has an event that is refused in the end: whatever is behind
+// it in its partition waits until then.
+func testOrderedRetries(t *testing.T, target Target) {
 	k := connect(t, target)
 	topic := k.topic(1)
-	sink := receive(t, target, nil)
+	sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Ce-Id") == "bad" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	dead := receive(t, target, nil)
 	s := source(target, sink, topic)
-	var got []string
-	for _, id := range []string{"1", "2", "3"} {
-		stop := target.Apply(t, s)
-		k.produce(event(topic, id, "x"))
-		got = append(got, sink.next().id())
-		stop()
+	s.Ordering = kafkasource.Ordered
+	s.Delivery = retrying(3, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "bad", "x"), event(topic, "good", "x"))
+	for i, want := range []string{"bad", "bad", "bad", "bad", "good"} {
+		if got := sink.next().id(); got != want {
+			t.Fatalf("request %d = %q, want %q", i, got, want)
+		}
 	}
-	if want := []string{"1", "2", "3"}; !slices.Equal(got, want) {
-		t.Errorf("delivered %q, want %q", got, want)
+	// The letter had been taken before the next event was sent.
+	if len(dead.requests) != 1 {
+		t.Errorf("%d dead letters, want 1", len(dead.requests))
 	}
-	k.awaitCommit(s.ConsumerGroup, topic, 3)
-	sink.wantNone()
+}
+
+// testInFlight holds everything: an unordered source then has fifty under way,
+// and up to forty-nine more of its last poll.
+func testInFlight(t *testing.T, target Target) {
+	const least, most, all = 50, 99, 300
+	k := connect(t, target)
+	topic := k.topic(1)
+	var running, highest atomic.Int32
+	full, release := make(chan struct{}), make(chan struct{})
+	sink := receive(t, target, func(_ http.ResponseWriter, r *http.Request) {
+		now := running.Add(1)
+		defer running.Add(-1)
+		for old := highest.Load(); now > old && !highest.CompareAndSwap(old, now); old = highest.Load() {
+		}
+		if now == least {
+			close(full)
+		}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	s := source(target, sink, topic)
+	records := make([]*kgo.Record, all)
+	for i := range records {
+		records[i] = event(topic, strconv.Itoa(i), "x")
+	}
+	k.produce(records...)
+	target.Apply(t, s)
+	select {
+	case <-full:
+	case <-time.After(patience):
+		t.Fatalf("%d requests under way, want at least %d", highest.Load(), least)
+	}
+	close(release)
+	k.awaitCommit(s.ConsumerGroup, topic, all)
+	if highest.Load() > most {
+		t.Errorf("%d requests at once, want at most %d", highest.Load(), most)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,36 +29,72 @@ func testStatuses(t *testing.T, target Target) {
 		code, _ := strconv.Atoi(r.Header.Get("Ce-Id"))
 		w.WriteHeader(code)
 	})
-	dead := receive(t, target, nil)
+	letters := receive(t, target, nil)
 	s := source(target, sink, topic)
-	s.Delivery = retrying(retries, dead)
+	s.Delivery = retrying(retries, letters)
 	target.Apply(t, s)
 
-	want, wantDead := map[string]int{}, map[string]int{}
+	type outcome struct {
+		Attempts, Dead int
+		ErrorCode      string
+	}
+	want, dead := map[string]outcome{}, 0
+	attempts := 0
 	for _, code := range slices.Concat(taken, refused, retried) {
 		id := strconv.Itoa(code)
 		k.produce(event(topic, id, "x"))
-		want[id] = 1
+		expected := outcome{Attempts: 1}
 		if slices.Contains(retried, code) {
-			want[id] = 1 + retries
+			expected.Attempts += retries
 		}
 		if !slices.Contains(taken, code) {
-			wantDead[id] = 1
+			expected.Dead, expected.ErrorCode = 1, id
+			dead++
 		}
+		want[id] = expected
+		attempts += expected.Attempts
 	}
-	gotDead := map[string]int{}
-	for range wantDead {
-		letter := dead.next()
-		gotDead[letter.id()]++
-		if code := letter.header.Get("Ce-Knativeerrorcode"); code != letter.id() {
-			t.Errorf("knativeerrorcode of %s = %q", letter.id(), code)
-		}
-	}
-	if diff := cmp.Diff(wantDead, gotDead); diff != "" {
-		t.Errorf("dead letters (-want +got):\n%s", diff)
+	got := map[string]outcome{}
+	for range dead {
+		letter := letters.next()
+		o := got[letter.id()]
+		o.Dead, o.ErrorCode = o.Dead+1, letter.header.Get("Ce-Knativeerrorcode")
+		got[letter.id()] = o
 	}
 	k.awaitCommit(s.ConsumerGroup, topic, int64(len(want)))
-	if diff := cmp.Diff(want, sink.nextIDs(len(taken)+len(refused)+len(retried)*(1+retries))); diff != "" {
+	for id, times := range sink.nextIDs(attempts) {
+		o := got[id]
+		o.Attempts = times
+		got[id] = o
+	}
+	sink.wantNone()
+	letters.wantNone()
+	for id := range want {
+		target.sub(t, id, func(t *testing.T) {
+			if diff := cmp.Diff(want[id], got[id]); diff != "" {
+				t.Errorf("what became of the event (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// testHealed has a function that is back at the second retry.
+func testHealed(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	var attempt atomic.Int32
+	sink := receive(t, target, func(w http.ResponseWriter, _ *http.Request) {
+		if attempt.Add(1) < 3 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	dead := receive(t, target, nil)
+	s := source(target, sink, topic)
+	s.Delivery = retrying(5, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "healed", "x"))
+	k.awaitCommit(s.ConsumerGroup, topic, 1)
+	if diff := cmp.Diff(map[string]int{"healed": 3}, sink.nextIDs(3)); diff != "" {
 		t.Errorf("attempts (-want +got):\n%s", diff)
 	}
 	sink.wantNone()
@@ -77,6 +114,19 @@ func testTransport(t *testing.T, target Target) {
 	if diff := cmp.Diff(map[string]int{"cut": 3}, sink.nextIDs(3)); diff != "" {
 		t.Errorf("attempts (-want +got):\n%s", diff)
 	}
+}
+
+// testNobodyListens has a function that isn't there.
+func testNobodyListens(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	dead := receive(t, target, nil)
+	s := source(target, &receiver{url: "http://127.0.0.1:1"}, topic)
+	s.Delivery = retrying(1, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "alone", "x"))
+	wantNoResponse(t, s, dead.next())
+	k.awaitCommit(s.ConsumerGroup, topic, 1)
 }
 
 func testTimeout(t *testing.T, target Target) {
@@ -110,27 +160,48 @@ func wantNoResponse(t *testing.T, s kafkasource.Source, letter received) {
 // testBackoff measures the least time between the attempts.
 func testBackoff(t *testing.T, target Target) {
 	const unit = 50 * time.Millisecond
-	for policy, least := range map[kafkasource.BackoffPolicy][]time.Duration{
-		kafkasource.Linear:      {unit, 2 * unit, 3 * unit},
-		kafkasource.Exponential: {2 * unit, 4 * unit, 8 * unit},
-		"":                      {2 * unit, 4 * unit, 8 * unit},
+	delay := unit
+	for name, test := range map[string]struct {
+		delivery *kafkasource.Delivery
+		least    []time.Duration
+	}{
+		"linear": {
+			&kafkasource.Delivery{Retry: 3, BackoffPolicy: kafkasource.Linear, BackoffDelay: &delay},
+			[]time.Duration{unit, 2 * unit, 3 * unit},
+		},
+		"exponential": {
+			&kafkasource.Delivery{Retry: 3, BackoffPolicy: kafkasource.Exponential, BackoffDelay: &delay},
+			[]time.Duration{2 * unit, 4 * unit, 8 * unit},
+		},
+		"no policy is exponential": {
+			&kafkasource.Delivery{Retry: 3, BackoffDelay: &delay},
+			[]time.Duration{2 * unit, 4 * unit, 8 * unit},
+		},
+		"no delay is 200 ms": {
+			&kafkasource.Delivery{Retry: 2}, []time.Duration{400 * time.Millisecond, 800 * time.Millisecond},
+		},
+		"no delivery block begins with 600 ms": {
+			nil, []time.Duration{600 * time.Millisecond, 1200 * time.Millisecond},
+		},
 	} {
-		k := connect(t, target)
-		topic := k.topic(1)
-		sink := receive(t, target, status(http.StatusServiceUnavailable))
-		s := source(target, sink, topic)
-		delay := unit
-		s.Delivery = &kafkasource.Delivery{Retry: len(least), BackoffPolicy: policy, BackoffDelay: &delay}
-		target.Apply(t, s)
-		k.produce(event(topic, "again", "x"))
-		last := sink.next().at
-		for i, want := range least {
-			at := sink.next().at
-			if got := at.Sub(last); got < want-time.Millisecond {
-				t.Errorf("%q: retry %d came after %s, want at least %s", policy, i+1, got, want)
+		target.sub(t, name, func(t *testing.T) {
+			k := connect(t, target)
+			topic := k.topic(1)
+			sink := receive(t, target, status(http.StatusServiceUnavailable))
+			s := source(target, sink, topic)
+			s.Delivery = test.delivery
+			target.Apply(t, s)
+			k.produce(event(topic, "again", "x"))
+			last := sink.next().at
+			for i, want := range test.least {
+				at := sink.next().at
+				// No later than twice that and a little: the next step would be.
+				if got := at.Sub(last); got < want-time.Millisecond || got > 2*want+patience/20 {
+					t.Errorf("retry %d came after %s, want %s", i+1, got, want)
+				}
+				last = at
 			}
-			last = at
-		}
+		})
 	}
 }
 
@@ -166,6 +237,24 @@ func testErrorExtensions(t *testing.T, target Target) {
 	}
 	if letter.body != "data" {
 		t.Errorf("data of dead letter = %q", letter.body)
+	}
+}
+
+// testNoErrorData has a refusal without a word.
+func testNoErrorData(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	dead := receive(t, target, nil)
+	s := source(target, receive(t, target, status(http.StatusUnprocessableEntity)), topic)
+	s.Delivery = retrying(0, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "bad", "x"))
+	letter := dead.next()
+	if got, found := letter.header["Ce-Knativeerrordata"]; found && got[0] != "" {
+		t.Errorf("knativeerrordata = %q", got)
+	}
+	if got := letter.header.Get("Ce-Knativeerrorcode"); got != "422" {
+		t.Errorf("knativeerrorcode = %q", got)
 	}
 }
 
@@ -217,6 +306,23 @@ func testDeadLetterDown(t *testing.T, target Target) {
 		t.Errorf("attempts at the dead letter sink (-want +got):\n%s", diff)
 	}
 	k.awaitCommit(s.ConsumerGroup, topic, 2)
+	dead.wantNone()
+}
+
+// testDeadLetterRefused has a dead letter sink that wants no such event: it is
+// not asked again.
+func testDeadLetterRefused(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	dead := receive(t, target, status(http.StatusBadRequest))
+	s := source(target, receive(t, target, status(http.StatusForbidden)), topic)
+	s.Delivery = retrying(5, dead)
+	target.Apply(t, s)
+	k.produce(event(topic, "bad", "x"))
+	k.awaitCommit(s.ConsumerGroup, topic, 1)
+	if diff := cmp.Diff(map[string]int{"bad": 1}, dead.nextIDs(1)); diff != "" {
+		t.Errorf("attempts at the dead letter sink (-want +got):\n%s", diff)
+	}
 	dead.wantNone()
 }
 

@@ -72,6 +72,15 @@ func (r *receiver) nextIDs(n int) map[string]int {
 	return ids
 }
 
+// ids are those of the requests that have come in so far.
+func (r *receiver) ids() []string {
+	var ids []string
+	for range len(r.requests) {
+		ids = append(ids, (<-r.requests).id())
+	}
+	return ids
+}
+
 // wantNone fails if a request has come in that nobody took.
 func (r *receiver) wantNone() {
 	r.t.Helper()

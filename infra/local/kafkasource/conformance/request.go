@@ -97,6 +97,27 @@ func testNullValue(t *testing.T, target Target) {
 	}, "")
 }
 
+// testRecordKey has a key that only Kafka knows: an event is not given it.
+func testRecordKey(t *testing.T, target Target) {
+	r := event("", "keyed", "x")
+	r.Key = []byte("k")
+	got, _ := deliver(t, target, r, nil)
+	wantEvent(t, got, map[string]string{
+		"ce-specversion": "1.0", "ce-id": "keyed", "ce-source": "/conformance", "ce-type": "test.v1",
+		"ce-knativekafkapartition": "0", "ce-knativekafkaoffset": "0",
+	}, "x")
+}
+
+// testRawValue has a value that others would percent-encode.
+func testRawValue(t *testing.T, target Target) {
+	const raw = `100% of "a b"`
+	r := event("", "raw", "x")
+	r.Headers = append(r.Headers, record("", "", "ce_subject: "+raw).Headers...)
+	if got, _ := deliver(t, target, r, nil); got.header.Get("Ce-Subject") != raw {
+		t.Errorf("subject = %q, want %q", got.header.Get("Ce-Subject"), raw)
+	}
+}
+
 // testNoEvent sends records that are no CloudEvents, each for another reason.
 func testNoEvent(t *testing.T, target Target) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
@@ -124,8 +145,7 @@ func testNoEvent(t *testing.T, target Target) {
 			map[string]string{"content-type": "application/cloudevents-batch+json"},
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		target.sub(t, name, func(t *testing.T) {
 			test.record.Timestamp = at
 			got, s := deliver(t, target, test.record, nil)
 			want := synthesized(s)
@@ -148,8 +168,7 @@ func testNoDeadLetter(t *testing.T, target Target) {
 		"NUL in the id":        record("", fmt.Sprintf(valid, "a\x00b"), structured),
 		"a plain record":       record("", `garbage`, "content-type: text/plain"),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		target.sub(t, name, func(t *testing.T) {
 			k := connect(t, target)
 			garbage.Topic = k.topic(1)
 			sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
@@ -233,8 +252,7 @@ func testKeyTypes(t *testing.T, target Target) {
 		"empty is no key":       {kafkasource.KeyString, []byte{}, ""},
 		"float of wrong length": {kafkasource.KeyFloat, []byte("abc"), "abc"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		target.sub(t, name, func(t *testing.T) {
 			got, _ := deliver(t, target, &kgo.Record{Key: test.key, Value: []byte("x")},
 				func(s *kafkasource.Source) { s.KeyType = test.keyType })
 			for _, extension := range []string{"Ce-Key", "Ce-Partitionkey"} {

@@ -45,6 +45,23 @@ e2e: build ## Run the tests of the whole system, in processes and a browser
 	cd infra/local/e2e && npm ci --ignore-scripts --silent
 	go test -count=1 -timeout 20m ./infra/local/e2e/...
 
+# In the package's folder, so that go test shows what was counted.
+.PHONY: conformance
+conformance: ## Hold KafkaSource and KafkaSink to Knative's semantics, case by case
+	@cd infra/local/kafkasource/conformance && go test -count=1
+
+.PHONY: test-kafka
+test-kafka: build bin/kafka ## Run conformance and the whole system on Apache Kafka, killing it (needs Java 17, Maven)
+	@cd infra/local/kafkasource/conformance && KAFKA_JARS=$(CURDIR)/bin/kafka go test -count=1
+	cd infra/local/e2e && npm ci --ignore-scripts --silent
+	KAFKA_JARS=$(CURDIR)/bin/kafka go test -count=1 -timeout 30m ./infra/local/e2e/...
+
+# A folder of jars, checked against what Maven's repository says of them.
+bin/kafka: infra/tools/kafka/pom.xml
+	rm -rf $@
+	mvn --quiet --batch-mode --strict-checksums -f $< dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@
+	touch $@
+
 .PHONY: test-func
 test-func: bin/func ## Build, run, invoke and push functions by the func CLI (FUNCTION= one)
 	go test -count=1 -v -timeout 30m $(if $(FUNCTION),-run 'TestFunction/$(FUNCTION)$$') ./infra/local/functest

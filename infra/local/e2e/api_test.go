@@ -179,7 +179,7 @@ func backOffice(t *testing.T, s *system) {
 	if answer := call(t, http.MethodGet, s.env["BACKOFFICE_URL"]+"/api/analytics/summary", nil); answer.status != http.StatusUnauthorized {
 		t.Errorf("figures without a token: status %d, want 401", answer.status)
 	}
-	before := s.totals(t)
+	before := s.settledTotals(t)
 	shipped := s.place(t, basket(visa, line{"TABLE-HONEY", 3}))
 	none := s.place(t, basket(declined, line{"TABLE-HONEY", 1}))
 	s.await(t, shipped, "shipped", 10*time.Second)
@@ -191,6 +191,23 @@ func backOffice(t *testing.T, s *system) {
 			now.Sold["TABLE-HONEY"] == before.Sold["TABLE-HONEY"]+3 &&
 			now.Revenue[shipped.Total.Currency] == before.Revenue[shipped.Total.Currency]+shipped.Total.Amount
 	})
+}
+
+// settledTotals waits until what earlier orders have been counts in the figures.
+func (s *system) settledTotals(t *testing.T) (settled totals) {
+	t.Helper()
+	db := s.database(t)
+	localtest.Eventually(t, "the figures tell of all orders so far", 20*time.Second, func() bool {
+		settled = s.totals(t)
+		ended := settled.Shipped
+		for _, cancelled := range settled.Cancelled {
+			ended += cancelled
+		}
+		var orders int64
+		err := db.QueryRow(t.Context(), `select count(*) from orders`).Scan(&orders)
+		return err == nil && settled.Placed == orders && ended == orders
+	})
+	return settled
 }
 
 type totals struct {

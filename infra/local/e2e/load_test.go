@@ -30,6 +30,12 @@ func TestLoad(t *testing.T) {
 		s.surviveKills(t)
 		s.audit(t)
 	})
+	if s.kafka != nil {
+		t.Run("Kafka killed", func(t *testing.T) {
+			s.surviveKafka(t)
+			s.audit(t)
+		})
+	}
 	t.Run("memory", func(t *testing.T) { reportMemory(t, s) })
 	t.Run("nothing personal", func(t *testing.T) { nothingPersonal(t, s) })
 }
@@ -74,6 +80,36 @@ func (s *system) surviveKills(t *testing.T) {
 			return slices.Equal(s.openPorts(), open) && db.Ping(t.Context()) == nil
 		})
 		return
+	}
+}
+
+// kafkaKills is how often Kafka is killed while customers order.
+const kafkaKills = 4
+
+// surviveKafka has customers order while Kafka is killed, and killed again as
+// soon as it is back and orders have moved on.
+func (s *system) surviveKafka(t *testing.T) {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := s.program(t.Context(), "simulate", fmt.Sprintf("--orders=%d", 4*orders(t)), "--rate=50", "--seed=20", "--wait=5m")
+		ended <- err
+	}()
+	db := s.database(t)
+	shipped := func() (count int) {
+		_ = db.QueryRow(t.Context(), `select count(*) from orders where status = 'shipped'`).Scan(&count)
+		return count
+	}
+	for range kafkaKills {
+		before := shipped()
+		localtest.Eventually(t, "orders ship", time.Minute, func() bool { return shipped() > before+orders(t)/20 })
+		s.kafka.Kill(t)
+	}
+	if len(ended) > 0 {
+		t.Error("the customers had gone before the last kill, which proves nothing")
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("simulate: %v", err)
 	}
 }
 

@@ -104,13 +104,23 @@ func TestInterrupted(t *testing.T) {
 	})
 	t.Run("Kafka has lost everything", func(t *testing.T) {
 		crowd.inTheMiddle(t, s, func() { s.crash(t) })
-		if err := os.RemoveAll(filepath.Join(s.state, "kafka")); err != nil {
-			t.Fatal(err)
-		}
+		s.loseKafka(t)
 		s.start(t)
 		crowd.assertEnded(t, s, s.pings(t))
 	})
 	t.Run("nothing personal", func(t *testing.T) { nothingPersonal(t, s) })
+}
+
+// loseKafka has Kafka forget all events, and how far they were read.
+func (s *system) loseKafka(t *testing.T) {
+	t.Helper()
+	if s.kafka != nil {
+		s.kafka.Lose(t)
+		return
+	}
+	if err := os.RemoveAll(filepath.Join(s.state, "kafka")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // crowd are customers who order at the same time and remember what was accepted.

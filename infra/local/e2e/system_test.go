@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderflow-project/orderflow/infra/local"
+	"github.com/orderflow-project/orderflow/infra/local/apachekafka"
 	"github.com/orderflow-project/orderflow/infra/local/localtest"
 )
 
@@ -28,6 +29,7 @@ type system struct {
 	state  string
 	offset int
 	args   []string
+	kafka  *apachekafka.Broker // nil for the embedded one
 
 	cmd    *exec.Cmd
 	ended  chan error // gets how the command ended
@@ -55,11 +57,14 @@ func (o *output) String() string {
 }
 
 // newSystem makes a system that isn't running yet. The arguments are those of
-// orderflow run.
+// orderflow run. With KAFKA_JARS set it uses an Apache Kafka of its own.
 func newSystem(t *testing.T, args ...string) *system {
 	t.Helper()
 	options := localtest.Options(t, local.Options{Root: root, Bin: bin("")})
 	s := &system{state: options.State, offset: options.PortOffset, args: args, output: &output{}}
+	if jars := os.Getenv("KAFKA_JARS"); jars != "" {
+		s.kafka = apachekafka.Start(t, jars)
+	}
 	t.Cleanup(func() { s.end(t) })
 	return s
 }
@@ -98,6 +103,9 @@ func (s *system) command(name string, args ...string) {
 	s.output = &output{}
 	s.cmd = exec.Command(bin("orderflow"), append([]string{name, "--state", s.state}, args...)...)
 	s.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}
+	if s.kafka != nil {
+		s.cmd.Env = append(s.cmd.Env, "KAFKA_BROKERS="+s.kafka.Brokers)
+	}
 	s.cmd.Stdout, s.cmd.Stderr = s.output, s.output
 }
 

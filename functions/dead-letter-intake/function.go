@@ -93,24 +93,27 @@ func (i *intake) keep(r *http.Request, body []byte) error {
 	return nil
 }
 
-// add keeps a letter, or counts it if it is there. One of its name that says
-// something else leaves it to find a name of its own: nobody can tell which of
-// them is real.
+// add keeps a letter, or counts it if it is there: once for each place in the
+// topic, since to read the topic again, as happens when the consumer group's
+// offsets expire or its KafkaSource is made anew, is no new failure. One of its
+// name that says something else leaves it to find a name of its own: nobody can
+// tell which of them is real.
 func add(ctx context.Context, queries *store.Queries, letter *store.AddDeadLetterParams) (store.AddDeadLetterRow, error) {
 	for { // ctx ends it, should somebody else be faster each time
 		seen, err := queries.FindDeadLetter(ctx, store.FindDeadLetterParams{
-			EventSource: letter.EventSource, EventID: letter.EventID, ErrorDest: letter.ErrorDest,
+			EventSource: letter.EventSource, EventID: letter.EventID, ErrorDest: letter.ErrorDest, Position: letter.Position,
 		})
 		switch {
 		case errors.Is(err, pgx.ErrNoRows):
-			seen = nil
 		case err != nil:
 			return store.AddDeadLetterRow{}, fmt.Errorf("find dead letter: %w", err)
-		case !bytes.Equal(said(seen), said(letter.Event)):
+		case !bytes.Equal(said(seen.Event), said(letter.Event)):
 			letter.EventID = named(letter.EventID+" ", said(letter.Event))
 			continue
+		case seen.ReadBefore:
+			return store.AddDeadLetterRow{ID: seen.ID, Times: seen.Times}, nil
 		}
-		letter.Seen = seen
+		letter.Seen = seen.Event
 		kept, err := queries.AddDeadLetter(ctx, *letter)
 		switch {
 		case err == nil:

@@ -172,6 +172,43 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
+// The topic read again from its beginning opens nothing that was dealt with; a
+// redriven event that fails again does, and so does one that came by no topic.
+func TestTopicReadAgain(t *testing.T) {
+	t.Parallel()
+	url, pool := start(t)
+	at := func(offset string) map[string]string {
+		return with("Ce-Knativekafkapartition", "2", "Ce-Knativekafkaoffset", offset)
+	}
+	want := func(state string, times int) {
+		t.Helper()
+		all := letters(t, pool)
+		if len(all) != 1 || all[0].State != state || all[0].Times != times {
+			t.Errorf("letters = %+v, want one, %s, that came %d times", all, state, times)
+		}
+	}
+	redrive := func() {
+		t.Helper()
+		if _, err := pool.Exec(t.Context(), `update dead_letters set state = 'redriven'`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustKeep(t, url, at("7"), `{}`)
+	mustKeep(t, url, at("7"), `{}`)
+	want("open", 1)
+	redrive()
+	mustKeep(t, url, at("7"), `{}`)
+	want("redriven", 1)
+	mustKeep(t, url, at("8"), `{}`)
+	want("open", 2)
+	redrive()
+	mustKeep(t, url, at("7"), `{}`)
+	mustKeep(t, url, at("8"), `{}`)
+	want("redriven", 2)
+	mustKeep(t, url, headers(), `{}`)
+	want("open", 3)
+}
+
 // Whoever forges a letter, before the real one or after it, hides nothing.
 func TestAnotherBodyIsAnotherLetter(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,12 @@ const (
 	extensionData = "knativeerrordata"
 )
 
+// The extensions in which KafkaSource says where in the topic an event stands.
+const (
+	extensionPartition = "knativekafkapartition"
+	extensionOffset    = "knativekafkaoffset"
+)
+
 const (
 	// keyLength bounds what the unique index holds, in bytes.
 	keyLength = 512
@@ -65,7 +71,18 @@ func letterOf(r *http.Request, body []byte) store.AddDeadLetterParams {
 		EventType: text(or(attributes["type"], unknown), keyLength), Subject: text(attributes["subject"], keyLength),
 		ErrorDest: text(attributes[extensionDest], keyLength), ErrorCode: text(attributes[extensionCode], keyLength),
 		ErrorData: text(decoded(attributes[extensionData]), textLength), Event: document,
+		Position: positionOf(attributes),
 	}
+}
+
+// positionOf is where in the topic a letter stands; empty for one that came by
+// another way.
+func positionOf(attributes map[string]string) string {
+	partition, offset := attributes[extensionPartition], attributes[extensionOffset]
+	if partition == "" || offset == "" {
+		return ""
+	}
+	return text(partition+"/"+offset, keyLength)
 }
 
 // named makes a name of what is in a letter, for one that has none of its own.

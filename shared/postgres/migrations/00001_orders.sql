@@ -89,9 +89,6 @@ create table order_events (
     constraint silence_is_not_published check (type is not null or published_at is null)
 ) with (fillfactor = 80);
 
--- A function that dies between its commit and the sink's 202 leaves its event here.
-create index order_events_unpublished on order_events (occurred_at) where type is not null and published_at is null;
-
 create table payments (
     order_id      uuid primary key references orders,
     provider_id   text not null unique,
@@ -164,6 +161,8 @@ create table dead_letters (
     times        int not null default 1,
     first_at     timestamptz not null,
     last_at      timestamptz not null,
+    -- Partition and offset of each time: the topic read again is no new failure.
+    positions    text[] not null default '{}',
     unique (event_source, event_id, error_dest)
 );
 

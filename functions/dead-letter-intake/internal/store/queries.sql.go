@@ -11,13 +11,15 @@ import (
 
 const addDeadLetter = `-- name: AddDeadLetter :one
 insert into dead_letters
-    (event_id, event_source, event_type, subject, error_dest, error_code, error_data, event, first_at, last_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, now(), now())
+    (event_id, event_source, event_type, subject, error_dest, error_code, error_data, event, positions, first_at, last_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8,
+    array_remove(array[$9::text], ''), now(), now())
 on conflict (event_source, event_id, error_dest) do update
 set times = least(dead_letters.times, 2147483646) + 1, last_at = now(),
     error_code = excluded.error_code, error_data = excluded.error_data,
+    positions = (excluded.positions || dead_letters.positions)[1:1000],
     state = case dead_letters.state when 'redriven' then 'open' else dead_letters.state end
-where dead_letters.event = $9::bytea
+where dead_letters.event = $10::bytea
 returning id, times
 `
 
@@ -30,6 +32,7 @@ type AddDeadLetterParams struct {
 	ErrorCode   string
 	ErrorData   string
 	Event       []byte
+	Position    string
 	Seen        []byte
 }
 
@@ -44,7 +47,8 @@ type AddDeadLetterRow struct {
 // seen to say the same, and returns no row if there is another: see add.
 //
 // One that comes again after it was redriven is open again: it has failed once
-// more. One that was discarded stays so.
+// more. One that was discarded stays so. Of its places in the topic the newest
+// thousand are kept, which order-recovery takes weeks to fill.
 func (q *Queries) AddDeadLetter(ctx context.Context, arg AddDeadLetterParams) (AddDeadLetterRow, error) {
 	row := q.db.QueryRow(ctx, addDeadLetter,
 		arg.EventID,
@@ -55,6 +59,7 @@ func (q *Queries) AddDeadLetter(ctx context.Context, arg AddDeadLetterParams) (A
 		arg.ErrorCode,
 		arg.ErrorData,
 		arg.Event,
+		arg.Position,
 		arg.Seen,
 	)
 	var i AddDeadLetterRow
@@ -64,20 +69,41 @@ func (q *Queries) AddDeadLetter(ctx context.Context, arg AddDeadLetterParams) (A
 
 const findDeadLetter = `-- name: FindDeadLetter :one
 
-select event from dead_letters
-where event_source = $1 and event_id = $2 and error_dest = $3
+select id, times, event, ($1::text <> '' and $1 = any(positions))::boolean as read_before
+from dead_letters
+where event_source = $2 and event_id = $3 and error_dest = $4
 `
 
 type FindDeadLetterParams struct {
+	Position    string
 	EventSource string
 	EventID     string
 	ErrorDest   string
 }
 
+type FindDeadLetterRow struct {
+	ID         int64
+	Times      int32
+	Event      []byte
+	ReadBefore bool
+}
+
 // What dead-letter-intake asks of Postgres. sqlc makes internal/store from it.
-func (q *Queries) FindDeadLetter(ctx context.Context, arg FindDeadLetterParams) ([]byte, error) {
-	row := q.db.QueryRow(ctx, findDeadLetter, arg.EventSource, arg.EventID, arg.ErrorDest)
-	var event []byte
-	err := row.Scan(&event)
-	return event, err
+// Read before is what comes from a place in the topic that this letter has come
+// from already.
+func (q *Queries) FindDeadLetter(ctx context.Context, arg FindDeadLetterParams) (FindDeadLetterRow, error) {
+	row := q.db.QueryRow(ctx, findDeadLetter,
+		arg.Position,
+		arg.EventSource,
+		arg.EventID,
+		arg.ErrorDest,
+	)
+	var i FindDeadLetterRow
+	err := row.Scan(
+		&i.ID,
+		&i.Times,
+		&i.Event,
+		&i.ReadBefore,
+	)
+	return i, err
 }

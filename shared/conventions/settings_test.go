@@ -21,9 +21,9 @@ type setting struct {
 	without string
 }
 
-// injected are the variables that a SinkBinding sets, which a func.yaml would
-// only override.
-func injected() []string { return []string{"K_SINK", "K_CE_OVERRIDES", "K_CA_CERTS"} }
+// injected are the variables that a SinkBinding and Knative Serving set, which a
+// func.yaml would only override.
+func injected() []string { return []string{"K_SINK", "K_CE_OVERRIDES", "K_CA_CERTS", "K_SERVICE"} }
 
 // settingsIn are the variables that a file's structs are filled from.
 func settingsIn(f file) []setting {

@@ -27,6 +27,9 @@ type Config struct {
 	Overrides string `env:"K_CE_OVERRIDES"`
 	// CACerts are the PEM certificates to trust for https sinks.
 	CACerts string `env:"K_CA_CERTS"`
+	// Service is the Knative Service that the process is a pod of; empty where
+	// it is none.
+	Service string `env:"K_SERVICE"`
 }
 
 // timeout bounds one POST. The sink answers after Kafka has the event on all
@@ -40,13 +43,14 @@ var ErrUnbound = errors.New("no sink is bound: K_SINK is not set")
 // Client sends events to the KafkaSinks beside the one that is bound.
 type Client struct {
 	bound     *url.URL
+	service   bool
 	overrides map[string]string
 	http      *http.Client
 }
 
 // NewClient reads the binding. Without one it makes a client that is not Bound.
 func NewClient(cfg Config) (*Client, error) {
-	client := &Client{http: &http.Client{Timeout: timeout, CheckRedirect: noRedirect}}
+	client := &Client{service: cfg.Service != "", http: &http.Client{Timeout: timeout, CheckRedirect: noRedirect}}
 	if cfg.URL == "" {
 		return client, nil
 	}
@@ -102,6 +106,12 @@ func transport(caCerts string) (*http.Transport, error) {
 
 // Bound tells whether there is a sink to send to.
 func (c *Client) Bound() bool { return c.bound != nil }
+
+// Replies tells whether an event is to be the answer to what led to it: where no
+// sink is bound, as by func run, for func invoke to show. On a cluster nobody reads
+// answers: a function that came before its SinkBinding has to have its events
+// come again, and not lose them with a 200.
+func (c *Client) Replies() bool { return c.bound == nil && !c.service }
 
 // Send delivers the event to the KafkaSink of the given name. It returns nil
 // only when the sink has accepted it, that is when Kafka has stored it. After

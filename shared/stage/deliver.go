@@ -141,7 +141,7 @@ func (h *Handler) publish(ctx context.Context, entry *orderlog.Entry, rep *repor
 		return nil
 	}
 	rep.next = orderlog.EventID(entry.OrderID.String(), entry.Name)
-	if entry.Published || !h.sink.Bound() {
+	if entry.Published || h.sink.Replies() {
 		return nil
 	}
 	return h.publisher.Publish(ctx, *entry)

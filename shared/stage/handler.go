@@ -129,7 +129,7 @@ func (h *Handler) handle(ctx context.Context, w http.ResponseWriter, r *http.Req
 // answer says that the delivery is done. Where no sink is bound, the answer is
 // the next event itself, which is how func invoke shows it.
 func (h *Handler) answer(ctx context.Context, w http.ResponseWriter, entry *orderlog.Entry) error {
-	if h.sink.Bound() || entry == nil || entry.Data == nil {
+	if !h.sink.Replies() || entry == nil || entry.Data == nil {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

@@ -11,9 +11,7 @@ import (
 
 const (
 	maxConnections = 100
-	idleTimeout    = 10 * time.Second
 	maxErrorData   = 1024
-	maxDrained     = 64 << 10 // a longer reply costs the connection
 )
 
 // errStopped says that nothing became of an event because we are stopping.
@@ -51,7 +49,8 @@ func newSender(requests context.Context, p policy, wait func(context.Context, ti
 		Transport: &http.Transport{
 			MaxConnsPerHost:     maxConnections,
 			MaxIdleConnsPerHost: maxConnections,
-			IdleConnTimeout:     idleTimeout,
+			// No timeout of ours, as Knative's idleTimeout of 10000 is in seconds:
+			// whoever closes an idle connection just when it is used is the function.
 			DisableCompression:  true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -88,19 +87,20 @@ func (s *sender) post(to *url.URL, m message) *failure {
 		return &failure{err: err}
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
-	if response.StatusCode < http.StatusMultipleChoices {
-		drain(response.Body)
-		return nil
+	// A response is one when all of it is there, as for Vert.x: one that breaks off
+	// is a lost connection, whatever its status.
+	data, err := io.ReadAll(io.LimitReader(response.Body, maxErrorData))
+	if err == nil {
+		_, err = io.Copy(io.Discard, response.Body)
 	}
-	// A body that breaks off leaves the reason short, no more.
-	data, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorData))
-	drain(response.Body)
-	return &failure{status: response.StatusCode, header: response.Header, data: data}
-}
-
-// drain reads a body to its end, so that the connection can be used again.
-func drain(body io.Reader) {
-	_, _ = io.CopyN(io.Discard, body, maxDrained)
+	switch {
+	case err != nil:
+		return &failure{err: err}
+	case response.StatusCode < http.StatusMultipleChoices:
+		return nil
+	default:
+		return &failure{status: response.StatusCode, header: response.Header, data: data}
+	}
 }
 
 func (s *sender) close() { s.client.CloseIdleConnections() }

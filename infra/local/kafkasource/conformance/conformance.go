@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	"github.com/orderflow-project/orderflow/infra/local/kafkasink"
 	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
@@ -29,6 +30,10 @@ type Target struct {
 	// Binary and Structured are two sinks that it has, on topics that exist
 	// and that nobody else writes to.
 	Binary, Structured kafkasink.Sink
+	// Namespace is the one that sources are applied in.
+	Namespace string
+	// Patience is how long a case waits for what has to happen; 0 is 30 s.
+	Patience time.Duration
 	// Serve makes a handler reachable for the data plane and returns its URL.
 	Serve func(t *testing.T, handler http.Handler) string
 	// Apply creates a source, until the test ends.
@@ -51,28 +56,44 @@ type Applied struct {
 func Run(t *testing.T, target Target, tally *Tally) {
 	t.Helper()
 	target.tally, tally.within = tally, t.Name()
+	if target.Patience == 0 {
+		target.Patience = 30 * time.Second
+	}
+	// By itself, before the others begin: they may share what it kills.
+	target.one(t, "offsets/killed", testKilled)
 	for name, test := range map[string]func(*testing.T, Target){
 		"sink/status":             testIngressStatus,
 		"sink/binary record":      testBinaryRecord,
 		"sink/structured record":  testStructuredRecord,
 		"sink/size":               testSize,
+		"sink/extensions":         testExtensions,
+		"sink/time":               testRecordTime,
 		"outcome/status":          testStatuses,
 		"outcome/healed":          testHealed,
 		"outcome/connection cut":  testTransport,
 		"outcome/nobody listens":  testNobodyListens,
 		"outcome/timeout":         testTimeout,
 		"outcome/backoff":         testBackoff,
+		"outcome/last attempt":    testLastAttempt,
+		"outcome/answer cut":      testAnswerCut,
+		"outcome/redirect":        testRedirect,
 		"outcome/reply":           testReplyDiscarded,
 		"dead letter/extensions":  testErrorExtensions,
 		"dead letter/no body":     testNoErrorData,
 		"dead letter/down":        testDeadLetterDown,
+		"dead letter/healed":      testDeadLetterHealed,
 		"dead letter/refused":     testDeadLetterRefused,
+		"dead letter/of no event": testDeadLetterOfNoEvent,
+		"dead letter/structured":  testDeadLetterStructured,
 		"dead letter/no sink":     testNoDeadLetterSink,
 		"dead letter/not to be":   testNoDeadLetter,
 		"request/binary":          testBinaryRequest,
 		"request/structured":      testStructuredRequest,
 		"request/null value":      testNullValue,
 		"request/key":             testRecordKey,
+		"request/address":         testSinkAddress,
+		"request/content":         testContent,
+		"request/attributes":      testAttributes,
 		"request/raw value":       testRawValue,
 		"request/no event":        testNoEvent,
 		"request/key types":       testKeyTypes,
@@ -80,22 +101,37 @@ func Run(t *testing.T, target Target, tally *Tally) {
 		"order/ordered retries":   testOrderedRetries,
 		"order/unordered":         testUnordered,
 		"order/unordered at once": testInFlight,
+		"order/unordered retries": testUnorderedRetries,
+		"order/two topics":        testTwoTopicsOrdered,
 		"offsets/topics":          testTopics,
 		"offsets/latest":          testLatest,
 		"offsets/known group":     testKnownGroup,
+		"offsets/two groups":      testTwoGroups,
+		"offsets/same id":         testSameID,
+		"offsets/transactions":    testTransactions,
 		"offsets/paused":          testPaused,
-		"offsets/killed":          testKilled,
 		"offsets/rebalance":       testRebalance,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			target := target
-			target.leaves = &atomic.Int32{}
-			test(t, target)
-			if target.leaves.Load() == 0 {
-				tally.count(t)
-			}
+			target.run(t, test)
 		})
+	}
+}
+
+// one runs a test while no other runs.
+func (target Target) one(t *testing.T, name string, test func(*testing.T, Target)) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) { target.run(t, test) })
+}
+
+// run runs a test, which is one case unless it has several.
+func (target Target) run(t *testing.T, test func(*testing.T, Target)) {
+	t.Helper()
+	target.leaves = &atomic.Int32{}
+	test(t, target)
+	if target.leaves.Load() == 0 {
+		target.tally.count(t)
 	}
 }
 

@@ -70,6 +70,7 @@ func emulation(t *testing.T) conformance.Target {
 		Brokers:    kafka(t),
 		Binary:     kafkasink.Sink{Namespace: "n", Name: "binary", Topic: "binary"},
 		Structured: kafkasink.Sink{Namespace: "n", Name: "structured", Topic: "structured", ContentMode: kafkabinding.Structured},
+		Namespace:  "conformance",
 		Serve:      serve,
 		Apply:      startDispatcher,
 	}

@@ -34,6 +34,7 @@ type plane struct {
 	brokers, ingress, inner, binary, structured string
 	listen, apply, remove, kill                 string
 	namespace                                   string
+	patience                                    time.Duration
 }
 
 func init() { //nolint:gochecknoinits // where go test wants its flags
@@ -46,6 +47,7 @@ func init() { //nolint:gochecknoinits // where go test wants its flags
 	flag.StringVar(&external.listen, "listen", "127.0.0.1", "an address of this machine that the data plane reaches")
 	flag.StringVar(&external.apply, "apply", "kubectl apply -f -", "what applies a KafkaSource that it reads")
 	flag.StringVar(&external.remove, "delete", "kubectl delete --wait=false -f -", "what removes it")
+	flag.DurationVar(&external.patience, "patience", 2*time.Minute, "how long a case waits for what has to happen")
 	flag.StringVar(&external.kill, "kill", "", "what kills (-9) the dispatcher, which comes back by itself")
 }
 
@@ -55,6 +57,8 @@ func (p plane) target() conformance.Target {
 		Ingress:    strings.TrimSuffix(p.ingress, "/"),
 		Binary:     kafkasink.Sink{Namespace: p.namespace, Name: p.binary, Topic: p.binary},
 		Structured: kafkasink.Sink{Namespace: p.namespace, Name: p.structured, Topic: p.structured, ContentMode: kafkabinding.Structured},
+		Namespace:  p.namespace,
+		Patience:   p.patience,
 		Serve:      p.serve,
 		Apply:      p.start,
 	}
@@ -85,7 +89,12 @@ func (p plane) start(t *testing.T, source kafkasource.Source) conformance.Applie
 	t.Cleanup(func() { p.run(t, p.remove, p.manifest(t, source, 0)) })
 	return conformance.Applied{
 		Pause: func() { p.run(t, p.apply, p.manifest(t, source, 0)) },
-		Kill:  func() { p.run(t, p.kill, nil) },
+		Kill: func() {
+			if p.kill == "" {
+				t.Fatal("this case needs -kill: what kills the dispatcher")
+			}
+			p.run(t, p.kill, nil)
+		},
 	}
 }
 

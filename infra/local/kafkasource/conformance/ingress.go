@@ -29,7 +29,7 @@ func call(t *testing.T, method, url, body string, headers ...string) (*http.Resp
 		name, value, _ := strings.Cut(h, ": ")
 		request.Header.Set(name, value)
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	response, err := client.Do(request)
 	if err != nil {
 		t.Fatalf("%s %s: %v", method, url, err)
@@ -63,6 +63,7 @@ func testIngressStatus(t *testing.T, target Target) {
 		"alive":                  {"GET", "/healthz", "", nil, 200},
 		"ready":                  {"GET", "/readyz", "", nil, 200},
 		"GET":                    {"GET", here, "", nil, 405},
+		"HEAD":                   {"HEAD", here, "", nil, 405},
 		"PUT":                    {"PUT", here, "x", attributes("1"), 405},
 		"DELETE of nothing":      {"DELETE", nowhere, "", nil, 405},
 		"OPTIONS":                {"OPTIONS", here, "", nil, 405},
@@ -72,6 +73,11 @@ func testIngressStatus(t *testing.T, target Target) {
 		"below":                  {"POST", here + "/more", "x", attributes("1"), 404},
 		"POST to health":         {"POST", "/healthz", "x", attributes("1"), 404},
 		"no event":               {"POST", here, "x", []string{"content-type: text/plain"}, 400},
+		"no source":              {"POST", here, "x", []string{"ce-specversion: 1.0", "ce-id: 1", "ce-type: t"}, 400},
+		"no type":                {"POST", here, "x", []string{"ce-specversion: 1.0", "ce-id: 1", "ce-source: /s"}, 400},
+		"two slashes":            {"POST", here + "//", "x", attributes("1"), 404},
+		"JSON, unknown version":  {"POST", here, `{"specversion":"9.9","id":"1","source":"/s","type":"t"}`, []string{"content-type: " + structuredJSON}, 400},
+		"batch that says binary": {"POST", here, "[]", attributes("1", "content-type: application/cloudevents-batch+json"), 400},
 		"no id":                  {"POST", here, "x", attributes("")[:1], 400},
 		"unknown version":        {"POST", here, "x", attributes("1", "ce-specversion: 9.9"), 400},
 		"bad time":               {"POST", here, "x", attributes("1", "ce-time: yesterday"), 400},
@@ -97,7 +103,7 @@ func testIngressStatus(t *testing.T, target Target) {
 func find(t *testing.T, target Target, sink kafkasink.Sink, matches func(*kgo.Record) bool) *kgo.Record {
 	t.Helper()
 	k := connect(t, target, kgo.ConsumeTopics(sink.Topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
-	timeout := time.After(patience)
+	timeout := time.After(target.Patience)
 	for {
 		fetches := k.client.PollFetches(t.Context())
 		for record := range fetches.RecordsAll() {
@@ -107,7 +113,7 @@ func find(t *testing.T, target Target, sink kafkasink.Sink, matches func(*kgo.Re
 		}
 		select {
 		case <-timeout:
-			t.Fatalf("record not in topic %s within %s", sink.Topic, patience)
+			t.Fatalf("record not in topic %s within %s", sink.Topic, target.Patience)
 		default:
 		}
 	}
@@ -209,5 +215,33 @@ func testSize(t *testing.T, target Target) {
 				t.Errorf("status = %d, want %d", response.StatusCode, want)
 			}
 		})
+	}
+}
+
+// testExtensions has extensions that aren't text.
+func testExtensions(t *testing.T, target Target) {
+	id := uuid.NewString()
+	call(t, "POST", target.Ingress+target.Binary.Path(),
+		fmt.Sprintf(`{"specversion":"1.0","id":%q,"source":"/s","type":"t","flag":true,"count":7,"text":"t"}`, id),
+		"content-type: "+structuredJSON)
+	got := find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == id })
+	for name, want := range map[string]string{"ce_flag": "true", "ce_count": "7", "ce_text": "t"} {
+		if value := header(got, name); value != want {
+			t.Errorf("%s = %q, want %q", name, value, want)
+		}
+	}
+}
+
+// testRecordTime has an event of the past, in a record of now.
+func testRecordTime(t *testing.T, target Target) {
+	id := uuid.NewString()
+	call(t, "POST", target.Ingress+target.Binary.Path(), "x", attributes(id, "ce-time: 2001-02-03T04:05:06+02:00")...)
+	got := find(t, target, target.Binary, func(r *kgo.Record) bool { return header(r, "ce_id") == id })
+	at, err := time.Parse(time.RFC3339, header(got, "ce_time"))
+	if want := time.Date(2001, 2, 3, 2, 5, 6, 0, time.UTC); err != nil || !at.Equal(want) {
+		t.Errorf("ce_time = %q, want the same instant as %s", header(got, "ce_time"), want)
+	}
+	if got.Timestamp.Year() < 2020 {
+		t.Errorf("the record is of %s", got.Timestamp)
 	}
 }

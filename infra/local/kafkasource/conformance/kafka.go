@@ -12,14 +12,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// patience is how long a case waits for what has to happen.
-const patience = 30 * time.Second
-
 // kafka is the Kafka of a target, seen by one case.
 type kafka struct {
-	t      *testing.T
-	client *kgo.Client
-	admin  *kadm.Client
+	t        *testing.T
+	patience time.Duration
+	client   *kgo.Client
+	admin    *kadm.Client
 }
 
 func connect(t *testing.T, target Target, opts ...kgo.Opt) *kafka {
@@ -30,7 +28,7 @@ func connect(t *testing.T, target Target, opts ...kgo.Opt) *kafka {
 		t.Fatalf("connect to kafka: %v", err)
 	}
 	t.Cleanup(client.Close)
-	return &kafka{t: t, client: client, admin: kadm.NewClient(client)}
+	return &kafka{t: t, patience: target.Patience, client: client, admin: kadm.NewClient(client)}
 }
 
 // topic creates a topic that only this case uses.
@@ -50,6 +48,18 @@ func (k *kafka) produce(records ...*kgo.Record) {
 	}
 }
 
+// transaction writes a record in a transaction of its own.
+func (k *kafka) transaction(r *kgo.Record, end kgo.TransactionEndTry) {
+	k.t.Helper()
+	if err := k.client.BeginTransaction(); err != nil {
+		k.t.Fatalf("begin transaction: %v", err)
+	}
+	k.produce(r)
+	if err := k.client.EndTransaction(k.t.Context(), end); err != nil {
+		k.t.Fatalf("end transaction: %v", err)
+	}
+}
+
 // end is the number of records in a topic.
 func (k *kafka) end(topic string) int64 {
 	k.t.Helper()
@@ -65,7 +75,18 @@ func (k *kafka) end(topic string) int64 {
 // awaitCommit waits until a group has committed this sum of offsets in a topic.
 func (k *kafka) awaitCommit(group, topic string, want int64) {
 	k.t.Helper()
-	eventually(k.t, fmt.Sprintf("group commits %d", want), func(ctx context.Context) bool {
+	k.awaitOffsets(group, topic, fmt.Sprintf("group commits %d", want), func(sum int64) bool { return sum == want })
+}
+
+// awaitCommitPast waits until it has committed so much, or more.
+func (k *kafka) awaitCommitPast(group, topic string, want int64) {
+	k.t.Helper()
+	k.awaitOffsets(group, topic, fmt.Sprintf("group commits %d or more", want), func(sum int64) bool { return sum >= want })
+}
+
+func (k *kafka) awaitOffsets(group, topic, what string, holds func(sum int64) bool) {
+	k.t.Helper()
+	eventually(k.t, k.patience, what, func(ctx context.Context) bool {
 		offsets, err := k.admin.FetchOffsets(ctx, group)
 		if err != nil {
 			return false
@@ -74,7 +95,7 @@ func (k *kafka) awaitCommit(group, topic string, want int64) {
 		for _, offset := range offsets[topic] {
 			sum, found = sum+offset.At, true
 		}
-		return found && sum == want
+		return found && holds(sum)
 	})
 }
 
@@ -91,14 +112,14 @@ func (k *kafka) commit(group, topic string, at int64) {
 // awaitMembers waits until a group has settled with so many members.
 func (k *kafka) awaitMembers(group string, want int) {
 	k.t.Helper()
-	eventually(k.t, fmt.Sprintf("group has %d members", want), func(ctx context.Context) bool {
+	eventually(k.t, k.patience, fmt.Sprintf("group has %d members", want), func(ctx context.Context) bool {
 		groups, err := k.admin.DescribeGroups(ctx, group)
 		return err == nil && groups[group].State == "Stable" && len(groups[group].Members) == want
 	})
 }
 
 // eventually waits for a condition that nothing signals.
-func eventually(t *testing.T, what string, holds func(context.Context) bool) {
+func eventually(t *testing.T, patience time.Duration, what string, holds func(context.Context) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
 )
@@ -61,6 +62,54 @@ func testKnownGroup(t *testing.T, target Target) {
 			}
 		})
 	}
+}
+
+// testTwoGroups has two sources on one topic, each of which gets all of it.
+func testTwoGroups(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(2)
+	one, two := receive(t, target, nil), receive(t, target, nil)
+	target.Apply(t, source(target, one, topic))
+	target.Apply(t, source(target, two, topic))
+	k.produce(event(topic, "1", "x"), event(topic, "2", "x"))
+	for _, sink := range []*receiver{one, two} {
+		if diff := cmp.Diff(map[string]int{"1": 1, "2": 1}, sink.nextIDs(2)); diff != "" {
+			t.Errorf("delivered (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// testSameID has the same event in two records: nobody looks at ids.
+func testSameID(t *testing.T, target Target) {
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, nil)
+	s := source(target, sink, topic)
+	target.Apply(t, s)
+	k.produce(event(topic, "twin", "x"), event(topic, "twin", "x"))
+	if diff := cmp.Diff(map[string]int{"twin": 2}, sink.nextIDs(2)); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+	k.awaitCommit(s.ConsumerGroup, topic, 2)
+}
+
+// testTransactions has a transaction that is aborted, and one that isn't: only
+// what was committed is delivered, and the commit gets past the marks.
+func testTransactions(t *testing.T, target Target) {
+	k := connect(t, target, kgo.TransactionalID("conformance-"+uuid.NewString()))
+	topic := k.topic(1)
+	sink := receive(t, target, nil)
+	s := source(target, sink, topic)
+	target.Apply(t, s)
+	k.transaction(event(topic, "undone", "x"), kgo.TryAbort)
+	k.transaction(event(topic, "done", "x"), kgo.TryCommit)
+	k.transaction(event(topic, "done too", "x"), kgo.TryCommit)
+	if diff := cmp.Diff(map[string]int{"done": 1, "done too": 1}, sink.nextIDs(2)); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+	// undone, its mark, done, its mark, done too.
+	k.awaitCommitPast(s.ConsumerGroup, topic, 5)
+	sink.wantNone()
 }
 
 // testPaused ends a source in an orderly way and applies it again: nothing is

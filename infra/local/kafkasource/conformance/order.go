@@ -160,12 +160,64 @@ func testInFlight(t *testing.T, target Target) {
 	target.Apply(t, s)
 	select {
 	case <-full:
-	case <-time.After(patience):
+	case <-time.After(target.Patience):
 		t.Fatalf("%d requests under way, want at least %d", highest.Load(), least)
 	}
 	close(release)
 	k.awaitCommit(s.ConsumerGroup, topic, all)
 	if highest.Load() > most {
 		t.Errorf("%d requests at once, want at most %d", highest.Load(), most)
+	}
+}
+
+// testUnorderedRetries has an event that is tried again for long: it holds
+// nothing but the commit.
+func testUnorderedRetries(t *testing.T, target Target) {
+	const others = 20
+	k := connect(t, target)
+	topic := k.topic(1)
+	sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Ce-Id") == "bad" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
+	s := source(target, sink, topic)
+	hour := time.Hour
+	s.Delivery = &kafkasource.Delivery{Retry: 1, BackoffDelay: &hour}
+	target.Apply(t, s)
+	k.produce(event(topic, "bad", "x"))
+	want := map[string]int{"bad": 1}
+	for i := range others {
+		id := strconv.Itoa(i)
+		k.produce(event(topic, id, "x"))
+		want[id] = 1
+	}
+	if diff := cmp.Diff(want, sink.nextIDs(1+others)); diff != "" {
+		t.Errorf("delivered (-want +got):\n%s", diff)
+	}
+}
+
+// testTwoTopicsOrdered has partition 0 of one topic stuck, which is another than
+// that of the other topic.
+func testTwoTopicsOrdered(t *testing.T, target Target) {
+	k := connect(t, target)
+	one, two := k.topic(1), k.topic(1)
+	sink, release := stuck(t, target)
+	s := source(target, sink, one, two)
+	s.Ordering = "" // ordered
+	target.Apply(t, s)
+	first := event(one, "first", "x")
+	first.Headers = append(first.Headers, record("", "", "ce_subject: stuck").Headers...)
+	k.produce(first, event(one, "behind", "x"))
+	if got := sink.next().id(); got != "first" {
+		t.Fatalf("first request = %q", got)
+	}
+	k.produce(event(two, "beside", "x"))
+	if got := sink.next().id(); got != "beside" {
+		t.Errorf("next request = %q, want that of the other topic", got)
+	}
+	close(release)
+	if got := sink.next().id(); got != "behind" {
+		t.Errorf("last request = %q", got)
 	}
 }

@@ -1,12 +1,10 @@
 package conformance
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -136,7 +134,7 @@ func testTimeout(t *testing.T, target Target) {
 	dead := receive(t, target, nil)
 	s := source(target, sink, topic)
 	s.Delivery = retrying(1, dead)
-	s.Delivery.Timeout = 200 * time.Millisecond
+	s.Delivery.Timeout = 300 * time.Millisecond
 	target.Apply(t, s)
 	k.produce(event(topic, "late", "x"))
 	wantNoResponse(t, s, dead.next())
@@ -159,7 +157,7 @@ func wantNoResponse(t *testing.T, s kafkasource.Source, letter received) {
 
 // testBackoff measures the least time between the attempts.
 func testBackoff(t *testing.T, target Target) {
-	const unit = 50 * time.Millisecond
+	const unit = 100 * time.Millisecond
 	delay := unit
 	for name, test := range map[string]struct {
 		delivery *kafkasource.Delivery
@@ -196,7 +194,7 @@ func testBackoff(t *testing.T, target Target) {
 			for i, want := range test.least {
 				at := sink.next().at
 				// No later than twice that and a little: the next step would be.
-				if got := at.Sub(last); got < want-time.Millisecond || got > 2*want+patience/20 {
+				if got := at.Sub(last); got < want-time.Millisecond || got > 2*want+target.Patience/20 {
 					t.Errorf("retry %d came after %s, want %s", i+1, got, want)
 				}
 				last = at
@@ -205,56 +203,87 @@ func testBackoff(t *testing.T, target Target) {
 	}
 }
 
-func testErrorExtensions(t *testing.T, target Target) {
-	k := connect(t, target)
-	topic := k.topic(1)
-	body := strings.Repeat("ü", 600)
-	sink := receive(t, target, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Kne-Why", "no such article")
-		w.Header().Set("kne-HINT", "42")
-		w.Header().Set("X-Other", "stays here")
-		w.WriteHeader(http.StatusUnprocessableEntity)
-		_, _ = fmt.Fprint(w, body)
-	})
-	dead := receive(t, target, nil)
-	s := source(target, sink, topic)
-	s.Delivery = retrying(0, dead)
-	target.Apply(t, s)
-	letterRecord := event(topic, "bad", "data")
-	letterRecord.Headers = append(letterRecord.Headers, record("", "", "ce_partitionkey: k").Headers...)
-	k.produce(letterRecord)
-
-	original := sink.next()
-	letter := dead.next()
-	want := original.header.Clone()
-	want.Set("Ce-Knativeerrordest", s.Sink)
-	want.Set("Ce-Knativeerrorcode", "422")
-	want.Set("Ce-Knativeerrordata", base64.StdEncoding.EncodeToString([]byte(body)[:1024]))
-	want.Set("Ce-Why", "no such article")
-	want.Set("Ce-Hint", "42")
-	if diff := cmp.Diff(events(want), events(letter.header)); diff != "" {
-		t.Errorf("dead letter (-want +got):\n%s", diff)
-	}
-	if letter.body != "data" {
-		t.Errorf("data of dead letter = %q", letter.body)
+// testLastAttempt has attempts that fail in different ways: the letter tells of
+// the last.
+func testLastAttempt(t *testing.T, target Target) {
+	for name, test := range map[string]struct {
+		answers  []int // 0 cuts the connection
+		attempts int
+		code     string
+	}{
+		"refused in the end": {[]int{503, 503, 422}, 3, "422"},
+		"cut in the end":     {[]int{503, 503, 503, 0}, 4, ""},
+		"another 5xx":        {[]int{500, 502, 503, 504}, 4, "504"},
+	} {
+		target.sub(t, name, func(t *testing.T) {
+			k := connect(t, target)
+			topic := k.topic(1)
+			var attempt atomic.Int32
+			sink := receive(t, target, func(w http.ResponseWriter, _ *http.Request) {
+				code := test.answers[min(int(attempt.Add(1)), len(test.answers))-1]
+				if code == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(code)
+			})
+			dead := receive(t, target, nil)
+			s := source(target, sink, topic)
+			s.Delivery = retrying(3, dead)
+			target.Apply(t, s)
+			k.produce(event(topic, "last", "x"))
+			if got := dead.next().header.Get("Ce-Knativeerrorcode"); got != test.code {
+				t.Errorf("knativeerrorcode = %q, want %q", got, test.code)
+			}
+			if got := len(sink.requests); got != test.attempts {
+				t.Errorf("attempts = %d, want %d", got, test.attempts)
+			}
+		})
 	}
 }
 
-// testNoErrorData has a refusal without a word.
-func testNoErrorData(t *testing.T, target Target) {
+// testAnswerCut says 200 and dies within its answer: that is no answer.
+func testAnswerCut(t *testing.T, target Target) {
 	k := connect(t, target)
 	topic := k.topic(1)
-	dead := receive(t, target, nil)
-	s := source(target, receive(t, target, status(http.StatusUnprocessableEntity)), topic)
-	s.Delivery = retrying(0, dead)
+	var attempt atomic.Int32
+	sink := receive(t, target, func(w http.ResponseWriter, _ *http.Request) {
+		if attempt.Add(1) > 1 {
+			return
+		}
+		w.Header().Set("Content-Length", "100")
+		_, _ = fmt.Fprint(w, "half of")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	s := source(target, sink, topic)
+	s.Delivery = retrying(2, nil)
 	target.Apply(t, s)
-	k.produce(event(topic, "bad", "x"))
-	letter := dead.next()
-	if got, found := letter.header["Ce-Knativeerrordata"]; found && got[0] != "" {
-		t.Errorf("knativeerrordata = %q", got)
+	k.produce(event(topic, "cut", "x"))
+	k.awaitCommit(s.ConsumerGroup, topic, 1)
+	if diff := cmp.Diff(map[string]int{"cut": 2}, sink.nextIDs(2)); diff != "" {
+		t.Errorf("attempts (-want +got):\n%s", diff)
 	}
-	if got := letter.header.Get("Ce-Knativeerrorcode"); got != "422" {
-		t.Errorf("knativeerrorcode = %q", got)
+}
+
+// testRedirect leads elsewhere, where nobody goes.
+func testRedirect(t *testing.T, target Target) {
+	for _, code := range []int{http.StatusMovedPermanently, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		target.sub(t, strconv.Itoa(code), func(t *testing.T) {
+			k := connect(t, target)
+			topic := k.topic(1)
+			elsewhere, dead := receive(t, target, nil), receive(t, target, nil)
+			sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.url, code) })
+			s := source(target, sink, topic)
+			s.Delivery = retrying(2, dead)
+			target.Apply(t, s)
+			k.produce(event(topic, "led", "x"))
+			if got := dead.next().header.Get("Ce-Knativeerrorcode"); got != strconv.Itoa(code) {
+				t.Errorf("knativeerrorcode = %q, want %d", got, code)
+			}
+			sink.next()
+			sink.wantNone()
+			elsewhere.wantNone()
+		})
 	}
 }
 
@@ -282,62 +311,4 @@ func testReplyDiscarded(t *testing.T, target Target) {
 	}
 	sink.wantNone()
 	dead.wantNone()
-}
-
-// testDeadLetterDown loses the event and goes on with the next.
-func testDeadLetterDown(t *testing.T, target Target) {
-	k := connect(t, target)
-	topic := k.topic(1)
-	sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Ce-Id") == "bad" {
-			w.WriteHeader(http.StatusBadRequest)
-		}
-	})
-	dead := receive(t, target, status(http.StatusServiceUnavailable))
-	s := source(target, sink, topic)
-	s.Ordering = kafkasource.Ordered
-	s.Delivery = retrying(2, dead)
-	target.Apply(t, s)
-	k.produce(event(topic, "bad", "x"), event(topic, "good", "x"))
-	if got := []string{sink.next().id(), sink.next().id()}; !slices.Equal(got, []string{"bad", "good"}) {
-		t.Errorf("delivered %q, want bad and good", got)
-	}
-	if diff := cmp.Diff(map[string]int{"bad": 3}, dead.nextIDs(3)); diff != "" {
-		t.Errorf("attempts at the dead letter sink (-want +got):\n%s", diff)
-	}
-	k.awaitCommit(s.ConsumerGroup, topic, 2)
-	dead.wantNone()
-}
-
-// testDeadLetterRefused has a dead letter sink that wants no such event: it is
-// not asked again.
-func testDeadLetterRefused(t *testing.T, target Target) {
-	k := connect(t, target)
-	topic := k.topic(1)
-	dead := receive(t, target, status(http.StatusBadRequest))
-	s := source(target, receive(t, target, status(http.StatusForbidden)), topic)
-	s.Delivery = retrying(5, dead)
-	target.Apply(t, s)
-	k.produce(event(topic, "bad", "x"))
-	k.awaitCommit(s.ConsumerGroup, topic, 1)
-	if diff := cmp.Diff(map[string]int{"bad": 1}, dead.nextIDs(1)); diff != "" {
-		t.Errorf("attempts at the dead letter sink (-want +got):\n%s", diff)
-	}
-	dead.wantNone()
-}
-
-// testNoDeadLetterSink has a delivery block that only lacks everything: no
-// retry, and the event is gone.
-func testNoDeadLetterSink(t *testing.T, target Target) {
-	k := connect(t, target)
-	topic := k.topic(1)
-	sink := receive(t, target, status(http.StatusServiceUnavailable))
-	s := source(target, sink, topic)
-	target.Apply(t, s)
-	k.produce(event(topic, "gone", "x"))
-	k.awaitCommit(s.ConsumerGroup, topic, 1)
-	if diff := cmp.Diff(map[string]int{"gone": 1}, sink.nextIDs(1)); diff != "" {
-		t.Errorf("attempts (-want +got):\n%s", diff)
-	}
-	sink.wantNone()
 }

@@ -14,6 +14,7 @@ import (
 // received is a request as it came in.
 type received struct {
 	header http.Header
+	target string
 	body   string
 	at     time.Time
 }
@@ -23,6 +24,7 @@ func (r received) id() string { return r.header.Get("Ce-Id") }
 // receiver takes events and answers them.
 type receiver struct {
 	t        *testing.T
+	patience time.Duration
 	url      string
 	requests chan received
 	answer   http.HandlerFunc
@@ -31,7 +33,7 @@ type receiver struct {
 // receive starts a receiver. Without an answer it says 200.
 func receive(t *testing.T, target Target, answer http.HandlerFunc) *receiver {
 	t.Helper()
-	r := &receiver{t: t, requests: make(chan received, 1000), answer: answer}
+	r := &receiver{t: t, patience: target.Patience, requests: make(chan received, 1000), answer: answer}
 	r.url = target.Serve(t, r)
 	return r
 }
@@ -42,7 +44,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return
 	}
-	r.requests <- received{header: request.Header, body: string(body), at: time.Now()}
+	r.requests <- received{header: request.Header, target: request.URL.RequestURI(), body: string(body), at: time.Now()}
 	if r.answer != nil {
 		r.answer(w, request)
 	}
@@ -51,13 +53,13 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 // next is the next request.
 func (r *receiver) next() received {
 	r.t.Helper()
-	timer := time.NewTimer(patience)
+	timer := time.NewTimer(r.patience)
 	defer timer.Stop()
 	select {
 	case got := <-r.requests:
 		return got
 	case <-timer.C:
-		r.t.Fatalf("no request within %s", patience)
+		r.t.Fatalf("no request within %s", r.patience)
 		return received{}
 	}
 }
@@ -95,22 +97,21 @@ func status(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-const namespace = "conformance"
-
 // source is a source with a group of its own that begins at the earliest event
 // and gives up at once.
 func source(target Target, sink *receiver, topics ...string) kafkasource.Source {
 	return kafkasource.Source{
-		Namespace: namespace, Name: "source-" + uuid.NewString()[:8],
+		Namespace: target.Namespace, Name: "source-" + uuid.NewString()[:8],
 		ConsumerGroup: "group-" + uuid.NewString(), Topics: topics, BootstrapServers: target.Brokers,
 		InitialOffset: kafkasource.Earliest, Ordering: kafkasource.Unordered, Consumers: 1,
 		Sink: sink.url, Delivery: &kafkasource.Delivery{},
 	}
 }
 
-// retrying is a delivery block with short delays.
+// retrying is a delivery block with short delays: Knative keeps a tenth of a
+// second of them.
 func retrying(retries int, dead *receiver) *kafkasource.Delivery {
-	delay := 10 * time.Millisecond
+	delay := 100 * time.Millisecond
 	d := &kafkasource.Delivery{Retry: retries, BackoffPolicy: kafkasource.Linear, BackoffDelay: &delay}
 	if dead != nil {
 		d.DeadLetterSink = dead.url

@@ -108,6 +108,83 @@ func testRecordKey(t *testing.T, target Target) {
 	}, "x")
 }
 
+// testSinkAddress has a sink with a path and a query.
+func testSinkAddress(t *testing.T, target Target) {
+	got, _ := deliver(t, target, event("", "here", "x"), func(s *kafkasource.Source) { s.Sink += "/a/b?c=d" })
+	if got.target != "/a/b?c=d" {
+		t.Errorf("sent to %q", got.target)
+	}
+}
+
+// testContent has data of all sorts, which arrive as they are.
+func testContent(t *testing.T, target Target) {
+	every := make([]byte, 900<<10)
+	for i := range every {
+		every[i] = byte(i)
+	}
+	for name, test := range map[string]struct{ contentType, body string }{
+		"large and binary":     {"application/octet-stream", string(every)},
+		"broken JSON":          {"application/json", `{"a":`},
+		"without content type": {"", "x"},
+		"text":                 {"text/plain; charset=utf-8", "grüße"},
+		"empty":                {"application/json", ""},
+	} {
+		target.sub(t, name, func(t *testing.T) {
+			r := event("", "content", test.body)
+			if test.contentType != "" {
+				r.Headers = append(r.Headers, record("", "", "content-type: "+test.contentType).Headers...)
+			}
+			got, _ := deliver(t, target, r, nil)
+			if got.body != test.body || got.header.Get("Content-Type") != test.contentType {
+				t.Errorf("%d bytes of %q, want %d of %q", len(got.body), got.header.Get("Content-Type"), len(test.body), test.contentType)
+			}
+		})
+	}
+}
+
+// testAttributes has records that are events, if only just.
+func testAttributes(t *testing.T, target Target) {
+	const structured = "content-type: application/cloudevents+json"
+	for name, test := range map[string]struct {
+		record *kgo.Record
+		want   map[string]string
+		body   string
+	}{
+		"override of an extension": {
+			record("", "x", "ce_specversion: 1.0", "ce_id: 1", "ce_source: /s", "ce_type: t", "ce_stage: of the event"),
+			map[string]string{"ce-stage": "of the source"}, "x",
+		},
+		"structured, binary data": {
+			record("", `{"specversion":"1.0","id":"1","source":"/s","type":"t","data_base64":"AAH/"}`, structured),
+			map[string]string{"ce-id": "1"}, "\x00\x01\xff",
+		},
+		"structured, no data": {
+			record("", `{"specversion":"1.0","id":"1","source":"/s","type":"t"}`, structured), map[string]string{"ce-id": "1"}, "",
+		},
+		"structured, a flag": {
+			record("", `{"specversion":"1.0","id":"1","source":"/s","type":"t","flag":true}`, structured), map[string]string{"ce-flag": "true"}, "",
+		},
+		"header in capitals": {
+			record("", "x", "ce_specversion: 1.0", "ce_id: 1", "ce_source: /s", "ce_type: t", "CE_LOST: 1"),
+			map[string]string{"ce-id": "1", "ce-lost": ""}, "x",
+		},
+	} {
+		target.sub(t, name, func(t *testing.T) {
+			got, _ := deliver(t, target, test.record, func(s *kafkasource.Source) {
+				s.CEOverrides = map[string]string{"stage": "of the source"}
+			})
+			for name, want := range test.want {
+				if value := got.header.Get(name); value != want {
+					t.Errorf("%s = %q, want %q", name, value, want)
+				}
+			}
+			if got.body != test.body {
+				t.Errorf("body = %q, want %q", got.body, test.body)
+			}
+		})
+	}
+}
+
 // testRawValue has a value that others would percent-encode.
 func testRawValue(t *testing.T, target Target) {
 	const raw = `100% of "a b"`
@@ -134,6 +211,19 @@ func testNoEvent(t *testing.T, target Target) {
 			record("", "x", "ce_specversion: 1.0", "ce_source: /s", "ce_type: t"),
 			map[string]string{
 				"ce-kafkaheadercespecversion": "1.0", "ce-kafkaheadercesource": "/s", "ce-kafkaheadercetype": "t",
+			},
+		},
+		"unknown version": {
+			record("", "x", "ce_specversion: 2.0", "ce_id: 1", "ce_source: /s", "ce_type: t"),
+			map[string]string{
+				"ce-kafkaheadercespecversion": "2.0", "ce-kafkaheaderceid": "1", "ce-kafkaheadercesource": "/s", "ce-kafkaheadercetype": "t",
+			},
+		},
+		"bad time": {
+			record("", "x", "ce_specversion: 1.0", "ce_id: 1", "ce_source: /s", "ce_type: t", "ce_time: noon"),
+			map[string]string{
+				"ce-kafkaheadercespecversion": "1.0", "ce-kafkaheaderceid": "1", "ce-kafkaheadercesource": "/s", "ce-kafkaheadercetype": "t",
+				"ce-kafkaheadercetime": "noon",
 			},
 		},
 		"broken JSON": {
@@ -246,6 +336,8 @@ func testKeyTypes(t *testing.T, target Target) {
 		"string":                {kafkasource.KeyString, []byte("k1"), "k1"},
 		"int":                   {kafkasource.KeyInt, kbin.AppendInt32(nil, -7), "-7"},
 		"int of wrong length":   {kafkasource.KeyInt, []byte("seven"), "seven"},
+		"int, 8 bytes":          {kafkasource.KeyInt, []byte("8 bytes."), "8 bytes."},
+		"greatest int":          {kafkasource.KeyInt, kbin.AppendInt32(nil, math.MaxInt32), "2147483647"},
 		"float":                 {kafkasource.KeyFloat, kbin.AppendUint32(nil, math.Float32bits(2)), "2.0"},
 		"double":                {kafkasource.KeyFloat, kbin.AppendInt64(nil, int64(double)), "1.5"}, //nolint:gosec // bits
 		"bytes":                 {kafkasource.KeyByteArray, []byte{0, 1, 255}, "AAH/"},

@@ -3,12 +3,14 @@ module github.com/orderflow-project/orderflow/scripts
 go 1.26.0
 
 require (
+	codeberg.org/go-pdf/fpdf v0.12.0
 	github.com/alecthomas/kong v1.17.0
 	github.com/aws/aws-sdk-go-v2 v1.47.7
 	github.com/aws/aws-sdk-go-v2/service/s3 v1.114.8
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
 	github.com/jackc/pgx/v5 v5.12.0
+	github.com/ledongthuc/pdf v0.0.0-20260907135840-6c8c28e0e8a0
 	github.com/orderflow-project/orderflow/events v0.0.0
 	github.com/orderflow-project/orderflow/shared v0.0.0
 	github.com/schollz/progressbar/v3 v3.19.1

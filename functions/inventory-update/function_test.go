@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"sync"
@@ -165,6 +166,41 @@ func TestNoDeadlock(t *testing.T) {
 	}
 	s.deliverAll(orders)
 	s.wantSold(50, 50)
+}
+
+// Stock is locked in SKU order, though it stands in another on the disk and in the
+// order: whoever waits for the first article holds nothing that who has it could
+// wait for.
+func TestStockIsLockedInSKUOrder(t *testing.T) {
+	t.Parallel()
+	s := open(t, 1)
+	s.exec(`insert into products (sku, name, description, category, price_amount, currency)
+		values ($1, 'First', 'For tests', 'tests', 1250, 'EUR'), ($2, 'Second', 'For tests', 'tests', 800, 'EUR')`, stagetest.SKUOne, stagetest.SKUTwo)
+	for _, sku := range []string{stagetest.SKUTwo, stagetest.SKUOne} {
+		s.exec(`insert into stock (sku, opening, on_hand) values ($1, 100, 100)`, sku)
+	}
+	order := s.paidOrder()
+	s.exec(`update order_lines set line = 10 - line where order_id = $1`, order.ID)
+	s.exec(`analyze stock, order_lines`) // so that they are read as they stand, and not by a hash of the SKU
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := other.Exec(t.Context(), `select from stock where sku = $1 for no key update`, stagetest.SKUOne); err != nil {
+		t.Fatal(err)
+	}
+	var delivery sync.WaitGroup
+	delivery.Go(func() { s.deliver(order, http.StatusOK) })
+	stagetest.AwaitBlocked(t, s.pool)
+	if _, err := other.Exec(t.Context(), `select from stock where sku = $1 for no key update nowait`, stagetest.SKUTwo); err != nil {
+		t.Errorf("the function waits for the first article, and holds the second: %v", err)
+	}
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	delivery.Wait()
+	s.wantSold(1, 0)
 }
 
 // What is short stops all of the order, and nothing of it stays reserved.

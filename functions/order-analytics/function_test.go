@@ -1,6 +1,7 @@
 package function_test
 
 import (
+	"context"
 	"net/http"
 	"sync"
 	"testing"
@@ -137,6 +138,46 @@ func TestExactUnderConcurrentReplays(t *testing.T) {
 	if diff := cmp.Diff(want, figures(t, pool)); diff != "" {
 		t.Errorf("figures (-want +got):\n%s", diff)
 	}
+	wantFold(t, pool)
+}
+
+// Counts are added in the order of their key, and not in that of the event: whoever
+// waits for the first count holds nothing that who has it could wait for.
+func TestCountsAreLockedInTheOrderOfTheirKey(t *testing.T) {
+	t.Parallel()
+	url, pool := run(t)
+	order := stagetest.Place(t, pool, events.StatusShipped)
+	at := time.Date(2026, 5, 1, 12, 30, 15, 0, time.UTC)
+	happenAt(t, pool, order, at)
+	if _, err := pool.Exec(t.Context(), `insert into analytics_minutes (minute, metric, dimension, shard, value)
+		select date_trunc('minute', $1::timestamptz), c.metric, c.dimension, shard, 0
+		from (values ('orders_shipped', ''), ('revenue', 'EUR'), ('items_sold', 'TEST-TWO'), ('items_sold', 'TEST-ONE')) c (metric, dimension),
+		     generate_series(0, 15) shard`, at); err != nil {
+		t.Fatal(err)
+	}
+	const lock = `select from analytics_minutes where metric = $1 and dimension = $2 for update `
+	other, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := other.Exec(t.Context(), lock, "items_sold", stagetest.SKUOne); err != nil {
+		t.Fatal(err)
+	}
+	var delivery sync.WaitGroup
+	delivery.Go(func() { deliver(t, url, order, events.TypeOrderShipped) })
+	stagetest.AwaitBlocked(t, pool)
+	for metric, dimension := range map[string]string{"items_sold": stagetest.SKUTwo, "orders_shipped": "", "revenue": "EUR"} {
+		if _, err := other.Exec(t.Context(), lock+"nowait", metric, dimension); err != nil {
+			t.Errorf("the function waits for the first count, and holds %s %s: %v", metric, dimension, err)
+			break // the transaction is over
+		}
+	}
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	delivery.Wait()
+	deliver(t, url, order, events.TypeOrderPlaced)
 	wantFold(t, pool)
 }
 

@@ -58,11 +58,8 @@ type canceller struct {
 // payment was declined says nothing of one that is still under way.
 func (c canceller) ask(ctx context.Context, in stage.In[events.OrderCancelled]) (payment.Payment, error) {
 	answer, err := c.provider.Release(ctx, in.OrderID.String())
-	switch {
-	case payment.Temporary(err):
-		return payment.Payment{}, err
-	case err != nil:
-		return payment.Payment{}, stage.Reject(err)
+	if err != nil {
+		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
 	}
 	return answer, nil
 }

@@ -217,6 +217,19 @@ func TestCapturedPaymentIsRefunded(t *testing.T) {
 	}
 }
 
+// A row is of the payment that it names: how another one ended, which nobody can
+// have asked for, says nothing of it. The audit finds the two books at odds.
+func TestAnotherPaymentOnRecordStands(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	order := s.place(events.ReasonCustomerRequest)
+	authorise(t, s.provider, order, stagetest.PaymentMethod)
+	exec(t, s.pool, `insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'pay_another', 'authorised', 3300, 'EUR')`, order.ID)
+	s.deliver(order, http.StatusOK)
+	s.want(order, left{Payment: payment.StateAuthorised, OnHand: 100})
+	s.wantMoved(order, payment.KindAuthorise, payment.KindVoid)
+}
+
 // Payment-verification died between the provider's answer and its commit.
 func TestPaymentThatNobodyWroteDown(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package function_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -39,6 +40,41 @@ func TestCancelledAtOnce(t *testing.T) {
 	for _, order := range orders {
 		s.want(order, want)
 	}
+}
+
+// Stock is locked in SKU order, though it stands in another on the disk: whoever
+// waits for the first article holds nothing that who has it could wait for.
+func TestStockIsLockedInSKUOrder(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	exec(t, s.pool, `insert into products (sku, name, description, category, price_amount, currency)
+		values ($1, 'First', 'For tests', 'tests', 1250, 'EUR'), ($2, 'Second', 'For tests', 'tests', 800, 'EUR')`, stagetest.SKUOne, stagetest.SKUTwo)
+	for _, sku := range []string{stagetest.SKUTwo, stagetest.SKUOne} {
+		exec(t, s.pool, `insert into stock (sku, opening, on_hand, reserved) values ($1, 100, 100, 2)`, sku)
+	}
+	order := s.place(events.ReasonCustomerRequest)
+	exec(t, s.pool, `insert into reservations (order_id, sku, quantity, state)
+		select order_id, sku, quantity, 'held' from order_lines where order_id = $1 order by sku desc`, order.ID)
+	exec(t, s.pool, `analyze stock, reservations`) // so that they are read as they stand
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := other.Exec(t.Context(), `select from stock where sku = $1 for no key update`, stagetest.SKUOne); err != nil {
+		t.Fatal(err)
+	}
+	var delivery sync.WaitGroup
+	delivery.Go(func() { s.deliver(order, http.StatusOK) })
+	stagetest.AwaitBlocked(t, s.pool)
+	if _, err := other.Exec(t.Context(), `select from stock where sku = $1 for no key update nowait`, stagetest.SKUTwo); err != nil {
+		t.Errorf("the function waits for the first article, and holds the second: %v", err)
+	}
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	delivery.Wait()
+	s.want(order, left{Payment: payment.StateNone, LetGo: 2, OnHand: 100, ReservedTwo: 1})
 }
 
 // takeOneOfEach reserves the way inventory-update does: locks in SKU order.

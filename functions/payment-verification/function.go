@@ -99,7 +99,7 @@ func (v verifier) authorise(ctx context.Context, in stage.In[events.OrderPlaced]
 		return payment.Payment{State: payment.StateDeclined}, nil
 	}
 	if err != nil {
-		return payment.Payment{}, refusalIsFinal(err)
+		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
 	}
 	return answer, checkAuthorised(answer, total)
 }
@@ -107,19 +107,9 @@ func (v verifier) authorise(ctx context.Context, in stage.In[events.OrderPlaced]
 func (v verifier) release(ctx context.Context, in stage.In[events.OrderPlaced]) (payment.Payment, error) {
 	answer, err := v.provider.Release(ctx, in.OrderID.String())
 	if err != nil {
-		return payment.Payment{}, refusalIsFinal(err)
+		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
 	}
 	return answer, nil
-}
-
-// refusalIsFinal keeps a request from being repeated that the provider has
-// refused for good. After any other error the outcome is unknown, and the same
-// request will be answered with it.
-func refusalIsFinal(err error) error {
-	if payment.Temporary(err) {
-		return err
-	}
-	return stage.Reject(err)
 }
 
 // apply writes down the payment, and says where the order goes with it.

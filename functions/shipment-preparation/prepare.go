@@ -59,7 +59,7 @@ func (p preparer) prepare(ctx context.Context, in delivery) (parcel, error) {
 	}
 	captured, err := p.provider.Capture(ctx, in.OrderID.String())
 	if err != nil {
-		return parcel{}, refusalIsFinal(err)
+		return parcel{}, payment.IfRefused(err, stage.Reject)
 	}
 	if err := checkCaptured(captured, in.Data.Total); err != nil {
 		return parcel{}, err
@@ -99,19 +99,9 @@ func (p preparer) print(ctx context.Context, in delivery) ([]byte, error) {
 func (p preparer) withdraw(ctx context.Context, in delivery) (parcel, error) {
 	released, err := p.provider.Release(ctx, in.OrderID.String())
 	if err != nil {
-		return parcel{}, refusalIsFinal(err)
+		return parcel{}, payment.IfRefused(err, stage.Reject)
 	}
 	return parcel{payment: released}, p.labels.remove(ctx, labelKey(in.OrderID))
-}
-
-// refusalIsFinal keeps a request from being repeated that the provider has
-// refused for good. After any other error the outcome is unknown, and the same
-// request will be answered with it.
-func refusalIsFinal(err error) error {
-	if payment.Temporary(err) {
-		return err
-	}
-	return stage.Reject(err)
 }
 
 func (p preparer) apply(ctx context.Context, tx pgx.Tx, in delivery, made parcel) (events.Data, error) {

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -110,6 +111,52 @@ func TestCancellationRace(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// Stock is locked in SKU order, though it stands in another on the disk: whoever
+// waits for the first article holds nothing that who has it could wait for.
+func TestStockIsLockedInSKUOrder(t *testing.T) {
+	t.Parallel()
+	s := open(t, testS3(t))
+	s.exec(`insert into products (sku, name, description, category, price_amount, currency)
+		values ($1, 'First', 'For tests', 'tests', 1250, 'EUR'), ($2, 'Second', 'For tests', 'tests', 800, 'EUR')`, stagetest.SKUOne, stagetest.SKUTwo)
+	for _, sku := range []string{stagetest.SKUTwo, stagetest.SKUOne} {
+		s.exec(`insert into stock (sku, opening, on_hand, reserved) values ($1, 100, 100, 2)`, sku)
+	}
+	order := stagetest.Place(t, s.pool, events.StatusInventoryUpdated)
+	s.exec(`insert into reservations (order_id, sku, quantity, state)
+		select order_id, sku, quantity, 'held' from order_lines where order_id = $1 order by sku desc`, order.ID)
+	held, err := s.provider.Authorise(t.Context(), payment.AuthoriseRequest{
+		OrderID: order.ID.String(), Amount: order.Total, Method: stagetest.PaymentMethod,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, $2, 'authorised', 3300, 'EUR')`, order.ID, held.ID)
+	s.exec(`analyze stock, reservations`) // so that they are read as they stand
+	other, err := s.pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := other.Exec(t.Context(), `select from stock where sku = $1 for no key update`, stagetest.SKUOne); err != nil {
+		t.Fatal(err)
+	}
+	var delivery sync.WaitGroup
+	delivery.Go(func() {
+		if status, body := order.Deliver(t, s.url, events.TypeInventoryUpdated); status != ok {
+			t.Errorf("delivery answered %d %s, want 200", status, body)
+		}
+	})
+	stagetest.AwaitBlocked(t, s.pool)
+	if _, err := other.Exec(t.Context(), `select from stock where sku = $1 for no key update nowait`, stagetest.SKUTwo); err != nil {
+		t.Errorf("the function waits for the first article, and holds the second: %v", err)
+	}
+	if err := other.Rollback(t.Context()); err != nil {
+		t.Error(err)
+	}
+	delivery.Wait()
+	s.wantShipped(order)
 }
 
 // A shipped order keeps its money, whatever is delivered again.

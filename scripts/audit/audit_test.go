@@ -24,6 +24,7 @@ const (
 	ledgerCheck = "provider_ledger_is_what_we_say"
 	mailCheck   = "mailbox_has_every_mail"
 	labelCheck  = "labels_are_in_s3"
+	movesCheck  = "provider_moves_each_total_once"
 )
 
 var stranger = stagetest.Order{ID: uuid.MustParse("0193e7a2-5c40-7b1d-9f3e-2a6c1d8e4f70")}
@@ -107,7 +108,7 @@ func TestEachLieIsFound(t *testing.T) {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{"pay_again", payment.KindAuthorise, eur(3300)}, moved{"pay_again", payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 (authorised EUR 66.00, captured EUR 66.00, voided EUR 0.00, refunded EUR 0.00), in 2 payments\n",
 		},
 		"charged twice, by the same payment": {
@@ -115,26 +116,26 @@ func TestEachLieIsFound(t *testing.T) {
 				id := s.paymentOf(s.shipped)
 				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 (authorised EUR 66.00, captured EUR 66.00, voided EUR 0.00, refunded EUR 0.00)\n",
 		},
 		"captured twice, held once": {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR -33.00 and keeps EUR 66.00 ",
 		},
 		"held again": {
 			func(s *shop) { s.forgeMovements(s.shipped, moved{"pay_again", payment.KindAuthorise, eur(3300)}) },
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 33.00 and keeps EUR 33.00 ",
 		},
 		"held again in another currency": {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 (authorised EUR 33.00, captured EUR 33.00, voided EUR 0.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
 		},
 		"the total in two payments": {
@@ -143,14 +144,140 @@ func TestEachLieIsFound(t *testing.T) {
 				s.forgeMovements(s.shipped, moved{id, payment.KindRefund, eur(1000)},
 					moved{"pay_again", payment.KindAuthorise, eur(1000)}, moved{"pay_again", payment.KindCapture, eur(1000)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 (authorised EUR 43.00, captured EUR 43.00, voided EUR 0.00, refunded EUR 10.00), in 2 payments",
+		},
+		"authorised, captured and refunded once more": {
+			func(s *shop) {
+				id := s.paymentOf(s.shipped)
+				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
+			},
+			[]string{movesCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: no course that money may take\n",
+		},
+		"authorised, captured and refunded before, by another payment": {
+			func(s *shop) {
+				s.forgeMovements(s.neverAsked, moved{"pay_a", payment.KindAuthorise, eur(3300)}, moved{"pay_a", payment.KindCapture, eur(3300)}, moved{"pay_b", payment.KindRefund, eur(3300)})
+			},
+			[]string{ledgerCheck, movesCheck},
+			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: in more than one payment\n",
+		},
+		"captured three times and refunded twice": {
+			func(s *shop) {
+				id := s.paymentOf(s.shipped)
+				for range 2 {
+					s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
+				}
+			},
+			[]string{movesCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, authorise",
+		},
+		"ten times the total captured and refunded": {
+			func(s *shop) {
+				order := s.cancelReserved()
+				s.refund(order)
+				s.finish()
+				s.forget(order)
+				s.forgeMovements(order, moved{"p", payment.KindAuthorise, eur(33000)}, moved{"p", payment.KindCapture, eur(33000)}, moved{"p", payment.KindRefund, eur(33000)})
+				s.neverAsked = order
+			},
+			[]string{recordCheck, movesCheck},
+			"order NEVERASKED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 330.00, capture EUR 330.00, refund EUR 330.00: not its total\n",
+		},
+		"captured in another currency, and refunded": {
+			func(s *shop) {
+				order := s.cancelReserved()
+				s.refund(order)
+				s.finish()
+				usd := events.Money{Amount: 3300, Currency: "USD"}
+				s.forget(order)
+				s.forgeMovements(order, moved{"p", payment.KindAuthorise, usd}, moved{"p", payment.KindCapture, usd}, moved{"p", payment.KindRefund, usd})
+				s.neverAsked = order
+			},
+			[]string{recordCheck, movesCheck},
+			"order NEVERASKED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise USD 33.00, capture USD 33.00, refund USD 33.00: not its total\n",
+		},
+		"never asked, but captured and refunded": {
+			func(s *shop) {
+				s.authorise(s.neverAsked.ID.String(), 3300)
+				s.refund(s.neverAsked)
+			},
+			[]string{recordCheck, movesCheck},
+			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: captured, and its units were never reserved\n",
+		},
+		"never asked, but held and given back": {
+			func(s *shop) {
+				s.authorise(s.neverAsked.ID.String(), 3300)
+				_, err := s.provider.Release(s.Context(), s.neverAsked.ID.String())
+				s.must(err)
+			},
+			[]string{recordCheck, movesCheck},
+			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, void EUR 33.00: not the course of what our database says\n",
+		},
+		"captured and refunded for an order that was cancelled before it was reserved": {
+			func(s *shop) {
+				id := s.paymentOf(s.cancelled)
+				s.exec(`update payments set state = 'refunded' where order_id = $1`, s.cancelled.ID)
+				s.forget(s.cancelled)
+				s.forgeMovements(s.cancelled, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
+			},
+			[]string{recordCheck, movesCheck},
+			"order CANCELLED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: captured, and its units were never reserved\n",
+		},
+		"captured and refunded for an order that was declined": {
+			func(s *shop) {
+				order := s.cancelReserved()
+				s.refund(order)
+				s.exec(`update orders set cancel_reason = 'payment_declined' where id = $1`, order.ID)
+				s.exec(`update order_events set data = data || '{"reason": "payment_declined"}' where order_id = $1 and name = 'order-cancelled'`, order.ID)
+				s.finish()
+				s.exec(`update analytics_minutes set dimension = 'payment_declined', value = 1 where metric = 'orders_cancelled' and value = 3`)
+				s.exec(`insert into analytics_minutes select minute, metric, 'customer_request', 0, 2 from analytics_minutes where metric = 'orders_cancelled' and value = 1`)
+				s.neverAsked = order
+			},
+			[]string{movesCheck},
+			"order NEVERASKED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: captured, and it was not its customer who cancelled it\n",
+		},
+		"captured after it was cancelled, and not refunded": {
+			func(s *shop) {
+				order := s.cancelReserved()
+				_, err := s.provider.Capture(s.Context(), order.ID.String())
+				s.must(err)
+				s.exec(`update payments set state = 'captured' where order_id = $1`, order.ID)
+				s.finish()
+				s.neverAsked = order
+			},
+			[]string{"money_is_kept_only_for_shipped_orders", movesCheck},
+			"order NEVERASKED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00: captured, cancelled, and not refunded\n",
+		},
+		"captured behind the release": {
+			func(s *shop) {
+				id := s.paymentOf(s.cancelled)
+				s.forgeMovements(s.cancelled, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
+			},
+			[]string{ledgerCheck, movesCheck},
+			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, void EUR 33.00, capture EUR 33.00, refund EUR 33.00: no course that money may take\n",
+		},
+		"captured and refunded for nobody": {
+			func(s *shop) {
+				s.forgeMovements(stranger, moved{"p", payment.KindAuthorise, eur(1250)}, moved{"p", payment.KindCapture, eur(1250)}, moved{"p", payment.KindRefund, eur(1250)})
+			},
+			[]string{movesCheck},
+			"order STRANGER: our database knows no such order, the provider's ledger says authorise EUR 12.50, capture EUR 12.50, refund EUR 12.50\n",
+		},
+		"another payment on record": {
+			func(s *shop) {
+				s.exec(`update payments set provider_id = 'pay_another' where order_id = $1`, s.shipped.ID)
+				s.nameThePayment(s.shipped, "pay_another")
+			},
+			[]string{recordCheck, movesCheck},
+			"order SHIPPED: our database says payment pay_another, the provider's record says payment pay_",
 		},
 		"refunded in part": {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindRefund, eur(300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 30.00 ",
 		},
 		"a cancelled order's money kept": {
@@ -158,14 +285,14 @@ func TestEachLieIsFound(t *testing.T) {
 				id := s.paymentOf(s.cancelled)
 				s.forgeMovements(s.cancelled, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 ",
 		},
 		"a cancelled order's money held in another currency": {
 			func(s *shop) {
 				s.forgeMovements(s.cancelled, moved{"pay_again", payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 0.00 (authorised EUR 33.00, captured EUR 0.00, voided EUR 33.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
 		},
 		"refunded behind our back": {
@@ -173,22 +300,22 @@ func TestEachLieIsFound(t *testing.T) {
 				_, err := s.provider.Release(s.Context(), s.shipped.ID.String())
 				s.must(err)
 			},
-			[]string{recordCheck, ledgerCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00, the provider's record says refunded EUR 33.00\n",
 		},
 		"shipped without its money": {
 			func(s *shop) { s.shipped = s.ship(3300, false); s.finish() },
-			[]string{recordCheck, ledgerCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 33.00 and keeps EUR 0.00 ",
 		},
 		"a cent too much": {
 			func(s *shop) { s.shipped = s.ship(3301, true); s.finish() },
-			[]string{recordCheck, ledgerCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00, the provider's record says captured EUR 33.01\n",
 		},
 		"held, and we don't know of it": {
 			func(s *shop) { s.authorise(s.neverAsked.ID.String(), 3300) },
-			[]string{recordCheck, ledgerCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck},
 			"order NEVERASKED: our database says no payment, the provider's record says authorised EUR 33.00\n",
 		},
 		"held for nobody": {
@@ -200,7 +327,7 @@ func TestEachLieIsFound(t *testing.T) {
 			func(s *shop) {
 				s.forgeMovements(stranger, moved{"p", payment.KindAuthorise, eur(1250)}, moved{"p", payment.KindCapture, eur(1250)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order STRANGER: our database knows no such order, the provider's ledger holds EUR 0.00 and keeps EUR 12.50 (",
 		},
 		"a payment missing at the provider": {
@@ -222,7 +349,7 @@ func TestEachLieIsFound(t *testing.T) {
 		},
 		"another state on record": {
 			func(s *shop) { s.exec(`update payments set state = 'voided' where order_id = $1`, s.shipped.ID) },
-			[]string{"money_is_kept_only_for_shipped_orders", recordCheck, ledgerCheck},
+			[]string{"money_is_kept_only_for_shipped_orders", recordCheck, ledgerCheck, movesCheck},
 			"order SHIPPED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 ",
 		},
 		"mails missing": {
@@ -280,6 +407,61 @@ func TestEachLieIsFound(t *testing.T) {
 			func(s *shop) { s.damageLabel(s.shipped) },
 			[]string{labelCheck},
 			"labels/SHIPPED.pdf: our database says a label",
+		},
+		"the label of another order": {
+			func(s *shop) {
+				s.stick(s.shipped, labelOf(s.other.Number, "T"+s.shipped.ID.String(), "2 ×", stagetest.SKUOne, "1 ×", stagetest.SKUTwo))
+			},
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says order ",
+		},
+		"the tracking number of another parcel": {
+			func(s *shop) {
+				s.stick(s.shipped, labelOf(s.shipped.Number, "T"+s.other.ID.String(), "2 ×", stagetest.SKUOne, "1 ×", stagetest.SKUTwo))
+			},
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says tracking number TSHIPPED, the label doesn't\n",
+		},
+		"too many packed": {
+			func(s *shop) {
+				s.stick(s.shipped, labelOf(s.shipped.Number, "T"+s.shipped.ID.String(), "3 ×", "First", stagetest.SKUOne, "1 ×", "Second", stagetest.SKUTwo))
+			},
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says 2 × TEST-ONE, 1 × TEST-TWO, the label says 3 × TEST-ONE, 1 × TEST-TWO\n",
+		},
+		"an article not packed": {
+			func(s *shop) {
+				s.stick(s.shipped, labelOf(s.shipped.Number, "T"+s.shipped.ID.String(), "2 ×", "First", stagetest.SKUOne))
+			},
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says 2 × TEST-ONE, 1 × TEST-TWO, the label says 2 × TEST-ONE\n",
+		},
+		"a label that nobody can read": {
+			func(s *shop) { s.stick(s.shipped, []byte("%PDF-1.3 and no more")) },
+			[]string{labelCheck},
+			"labels/SHIPPED.pdf: our database says a label, S3 has something that can't be read\n",
+		},
+		"a cancelled order's label": {
+			func(s *shop) {
+				order := s.cancelReserved()
+				s.refund(order)
+				s.finish()
+				s.putLabel(order, []byte("stored by who woke up late and died"))
+				s.ageLabel(order)
+				s.cancelled = order
+			},
+			[]string{labelCheck},
+			"labels/CANCELLED.pdf: our database says cancelled and no label, S3 has one\n",
+		},
+		"a label of an order that was never to be shipped": {
+			func(s *shop) { s.putLabel(s.neverAsked, []byte("stored just now")) },
+			[]string{labelCheck},
+			"labels/NEVERASKED.pdf: our database says cancelled and no label, S3 has one\n",
+		},
+		"a label of nobody's": {
+			func(s *shop) { s.putLabel(stranger, []byte("stored for an order that is gone")) },
+			[]string{labelCheck},
+			"labels/STRANGER.pdf: our database knows no such order, S3 has a label\n",
 		},
 		"stock stolen": {
 			func(s *shop) {
@@ -358,16 +540,14 @@ func TestHarmlessOddities(t *testing.T) {
 				s.Errorf("the authorisation is %s", late.State)
 			}
 		},
-		"a label that nobody wrote down": func(s *shop) { s.putLabel(s.cancelled, []byte("stored, and then killed")) },
-		"refunded, as we say": func(s *shop) {
-			order := s.cancel(false)
-			id := order.ID.String()
-			paid := s.authorise(id, 3300)
-			_, err := s.provider.Capture(s.Context(), id)
-			s.must(err)
-			_, err = s.provider.Release(s.Context(), id)
-			s.must(err)
-			s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, $2, 'refunded', 3300, 'EUR')`, order.ID, paid.ID)
+		"a label that a duplicate of the delivery is about to take back": func(s *shop) {
+			order := s.cancelReserved()
+			s.refund(order)
+			s.putLabel(order, []byte("stored by who woke up late"))
+			s.finish()
+		},
+		"a capture that lost the race with the cancellation, and was refunded": func(s *shop) {
+			s.refund(s.cancelReserved())
 			s.finish()
 		},
 	}
@@ -393,7 +573,48 @@ func TestSystemAtWork(t *testing.T) {
 	}
 	s.finish()
 	wantFailed(t, s, "order "+order.ID.String()+": our database says no payment, the provider's record says authorised EUR 33.00\n",
-		[]string{"every_order_is_final", recordCheck, ledgerCheck})
+		[]string{"every_order_is_final", recordCheck, ledgerCheck, movesCheck})
+}
+
+// TestLabelOfAnOrderOnItsWay has labels of orders that shipment-preparation isn't
+// done with: of one that may still be shipped, and one that was cancelled
+// meanwhile, however long ago.
+func TestLabelOfAnOrderOnItsWay(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	for _, order := range []stagetest.Order{s.cancelReserved(), s.cancelReserved()} {
+		s.putLabel(order, []byte("stored, and then killed"))
+		s.ageLabel(order)
+		s.cancelled = order
+	}
+	live := stagetest.Place(t, s.pool, events.StatusInventoryUpdated)
+	held := s.authorise(live.ID.String(), 3300)
+	s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, $2, 'authorised', 3300, 'EUR')`, live.ID, held.ID)
+	s.nameThePayment(live, held.ID)
+	s.exec(`insert into reservations select order_id, sku, quantity, 'held' from order_lines where order_id = $1`, live.ID)
+	s.exec(`update stock s set reserved = reserved + r.quantity from reservations r where r.sku = s.sku and r.order_id = $1`, live.ID)
+	s.putLabel(live, []byte("stored, and its money not captured yet"))
+	s.ageLabel(live)
+	wantClean(t, s, "--moving")
+	s.exec(`insert into order_events (order_id, name, source, cause, occurred_at)
+		values ($1, 'inventory-updated#shipment-preparation', 'shipment-preparation', 'inventory-updated', now())`, s.cancelled.ID)
+	wantFailed(t, s, "labels/CANCELLED.pdf: our database says cancelled and no label, S3 has one\n", []string{labelCheck}, "--moving")
+}
+
+// TestLongSKU is of a label on which a SKU is cut, and an article's name looks
+// like a quantity.
+func TestLongSKU(t *testing.T) {
+	t.Parallel()
+	l := label{number: "OF-1", tracking: "T1", lines: []string{"2 × TEST-WITH-A-VERY-LONG-NAME", "10 × B"}}
+	document := func(sku string) []byte {
+		return labelOf("OF-1", "T1", "2 ×", "First", sku, "10 ×", "3 × of a kind", "B")
+	}
+	if wrong := l.wrongText(document("TEST-WITH-A-VERY…")); wrong != "" {
+		t.Errorf("a label with a SKU that is cut: %s", wrong)
+	}
+	if l.wrongText(document("TEST-WITH-ANOTHER…")) == "" {
+		t.Error("a label with another SKU that is cut passes")
+	}
 }
 
 // TestLiesOfASystemAtWork are found though orders are on their way.
@@ -408,7 +629,7 @@ func TestLiesOfASystemAtWork(t *testing.T) {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{"p", payment.KindAuthorise, eur(3300)}, moved{"p", payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 ",
 		},
 		"charged twice, and on its way": {
@@ -417,7 +638,7 @@ func TestLiesOfASystemAtWork(t *testing.T) {
 				id := s.paymentOf(s.shipped)
 				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00 on its way, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 ",
 		},
 		"held twice, in halves, and on its way": {
@@ -425,7 +646,7 @@ func TestLiesOfASystemAtWork(t *testing.T) {
 				s.exec(`update orders set settled_at = null where id = $1`, s.neverAsked.ID)
 				s.forgeMovements(s.neverAsked, moved{"p", payment.KindAuthorise, eur(1650)}, moved{"q", payment.KindAuthorise, eur(1650)})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order NEVERASKED: our database says no payment of an order of EUR 33.00 on its way, the provider's ledger holds EUR 33.00 and keeps EUR 0.00 (authorised EUR 33.00, captured EUR 0.00, voided EUR 0.00, refunded EUR 0.00), in 2 payments\n",
 		},
 		"held in another currency, and on its way": {
@@ -433,8 +654,26 @@ func TestLiesOfASystemAtWork(t *testing.T) {
 				s.exec(`update orders set settled_at = null where id = $1`, s.neverAsked.ID)
 				s.forgeMovements(s.neverAsked, moved{"p", payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
 			},
-			[]string{ledgerCheck},
+			[]string{ledgerCheck, movesCheck},
 			"order NEVERASKED: our database says no payment of an order of EUR 33.00 on its way, the provider's ledger holds EUR 0.00 and keeps EUR 0.00 (authorised EUR 0.00, captured EUR 0.00, voided EUR 0.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
+		},
+		"captured twice and refunded once, and on its way": {
+			func(s *shop) {
+				s.exec(`update orders set settled_at = null where id = $1`, s.shipped.ID)
+				id := s.paymentOf(s.shipped)
+				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
+			},
+			[]string{movesCheck},
+			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, authorise",
+		},
+		"never reserved, captured and refunded, and on its way": {
+			func(s *shop) {
+				s.exec(`update orders set settled_at = null where id = $1`, s.neverAsked.ID)
+				s.authorise(s.neverAsked.ID.String(), 3300)
+				s.refund(s.neverAsked)
+			},
+			[]string{movesCheck},
+			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: captured, and its units were never reserved\n",
 		},
 		"held for nobody": {
 			func(s *shop) { s.authorise(stranger.ID.String(), 1250) },
@@ -509,8 +748,8 @@ func TestAuditCannotLook(t *testing.T) {
 		"another's provider": {map[string]string{"PAYMENT_PROVIDER_KEY": "wrong"}, nil, "list payments"},
 		"no mailbox":         {map[string]string{"SENDGRID_HOST": "http://127.0.0.1:1"}, nil, "read mailbox"},
 		"another server":     {map[string]string{"SENDGRID_HOST": s.providerAt}, nil, "read mailbox: status 401"},
-		"another bucket":     {map[string]string{"LABEL_BUCKET": "another"}, nil, "read label labels/"},
-		"another's bucket":   {map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong"}, nil, "read label labels/"},
+		"another bucket":     {map[string]string{"LABEL_BUCKET": "another"}, nil, "list labels"},
+		"another's bucket":   {map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong"}, nil, "list labels"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

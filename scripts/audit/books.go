@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,17 +16,22 @@ import (
 type books struct {
 	orders map[string]order // by id
 	mails  map[string]mail  // by order and change
-	labels []label
+	labels map[string]label // by key
 }
 
 // order is an order and its payment, as our database has them.
 type order struct {
 	status  events.Status
+	reason  events.Reason // why it was cancelled
 	total   events.Money
 	settled bool
+	// reserved tells whether its units were ever reserved, so that somebody was
+	// to ship it, and prepared whether shipment-preparation is done with that.
+	reserved, prepared bool
 	// payment is StateNone where there is no row.
-	payment payment.State
-	paid    events.Money
+	payment   payment.State
+	paid      events.Money
+	paymentID string
 }
 
 // mail is what our database has of a mail to a customer.
@@ -37,8 +43,10 @@ type mail struct {
 
 // label is what our database has of a parcel's label.
 type label struct {
-	key    string
-	sha256 []byte
+	key              string
+	sha256           []byte
+	number, tracking string
+	lines            []string // "2 × SKU"
 }
 
 // view is our database before we looked outside, and after. Orders may go on
@@ -73,14 +81,19 @@ func (v view) onTheirWay() int {
 }
 
 func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
-	b := books{orders: map[string]order{}, mails: map[string]mail{}}
+	b := books{orders: map[string]order{}, mails: map[string]mail{}, labels: map[string]label{}}
 	var id, change string
 	var o order
 	err := each(ctx, tx, `
-		select o.id::text, o.status, o.total_amount, o.currency, o.settled_at is not null,
-		       coalesce(p.state, 'none'), coalesce(p.amount, 0), coalesce(p.currency, '')
+		select o.id::text, o.status, coalesce(o.cancel_reason, ''), o.total_amount, o.currency, o.settled_at is not null,
+		       exists (select from order_events e where e.order_id = o.id and e.name = 'inventory-updated'),
+		       exists (select from order_events e where e.order_id = o.id and e.source = 'shipment-preparation' and e.cause = 'inventory-updated'),
+		       coalesce(p.state, 'none'), coalesce(p.amount, 0), coalesce(p.currency, ''), coalesce(p.provider_id, '')
 		from orders o left join payments p on p.order_id = o.id`,
-		[]any{&id, &o.status, &o.total.Amount, &o.total.Currency, &o.settled, &o.payment, &o.paid.Amount, &o.paid.Currency},
+		[]any{
+			&id, &o.status, &o.reason, &o.total.Amount, &o.total.Currency, &o.settled, &o.reserved, &o.prepared,
+			&o.payment, &o.paid.Amount, &o.paid.Currency, &o.paymentID,
+		},
 		func() { b.orders[id] = o })
 	if err != nil {
 		return books{}, fmt.Errorf("read orders: %w", err)
@@ -93,9 +106,15 @@ func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
 		return books{}, fmt.Errorf("read notifications: %w", err)
 	}
 	var l label
-	err = each(ctx, tx, `select label_key, label_sha256 from shipments`,
-		[]any{&l.key, &l.sha256},
-		func() { b.labels = append(b.labels, l) })
+	err = each(ctx, tx, `
+		select s.label_key, s.label_sha256, s.tracking_number, o.number, array_agg(l.quantity || ' × ' || l.sku order by l.line)
+		from shipments s join orders o on o.id = s.order_id join order_lines l on l.order_id = o.id
+		group by s.order_id, o.id`,
+		[]any{&l.key, &l.sha256, &l.tracking, &l.number, &l.lines},
+		func() {
+			l.sha256, l.lines = slices.Clone(l.sha256), slices.Clone(l.lines)
+			b.labels[l.key] = l
+		})
 	if err != nil {
 		return books{}, fmt.Errorf("read shipments: %w", err)
 	}

@@ -34,6 +34,8 @@ func comparePayments(v view, w world) (violations []string, remark string) {
 		theirs, found := w.payments[id]
 		if v.stands(id) && !own.agrees(theirs) {
 			violations = append(violations, fmt.Sprintf("order %s: our database says %s, the provider's record says %s", id, own.says(), recordSays(theirs, found)))
+		} else if v.stands(id) && own.payment != payment.StateNone && own.paymentID != theirs.ID {
+			violations = append(violations, fmt.Sprintf("order %s: our database says payment %s, the provider's record says payment %s", id, own.paymentID, theirs.ID))
 		}
 	}
 	for id, theirs := range w.payments {
@@ -45,10 +47,11 @@ func comparePayments(v view, w world) (violations []string, remark string) {
 	return violations, fmt.Sprintf("%d payments, %d orders on their way", len(w.payments), v.onTheirWay())
 }
 
-// agrees leaves it to the provider to keep a record of what never came to be.
+// agrees leaves it to the provider to keep a record of what never came to be: of
+// a decline that nobody heard, or a release of nothing.
 func (o order) agrees(theirs payment.Payment) bool {
 	if o.payment == payment.StateNone {
-		return !theirs.Secured()
+		return theirs.State == "" || theirs.State == payment.StateNone || theirs.State == payment.StateDeclined
 	}
 	return o.payment == theirs.State && o.paid == theirs.Amount
 }
@@ -98,28 +101,33 @@ type pot struct {
 // account is what the provider's ledger says of one order.
 type account map[pot]sums
 
-func readLedger(ctx context.Context, provider *payment.Client) (accounts map[string]account, movements int, err error) {
-	accounts = map[string]account{}
+// readLedger lists the movements by order, in the order in which they happened.
+func readLedger(ctx context.Context, provider *payment.Client) (map[string][]payment.Movement, error) {
+	moves := map[string][]payment.Movement{}
 	for one, err := range provider.Movements(ctx) {
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		movements++
-		if accounts[one.OrderID] == nil {
-			accounts[one.OrderID] = account{}
-		}
-		key := pot{one.PaymentID, one.Amount.Currency}
-		s := accounts[one.OrderID][key]
-		s.add(one.Kind, one.Amount.Amount)
-		accounts[one.OrderID][key] = s
+		moves[one.OrderID] = append(moves[one.OrderID], one)
 	}
-	return accounts, movements, nil
+	return moves, nil
+}
+
+func accountOf(moves []payment.Movement) account {
+	a := account{}
+	for _, one := range moves {
+		key := pot{one.PaymentID, one.Amount.Currency}
+		s := a[key]
+		s.add(one.Kind, one.Amount.Amount)
+		a[key] = s
+	}
+	return a
 }
 
 // compareLedger holds the provider's ledger against our rows.
 func compareLedger(v view, w world) (violations []string, remark string) {
 	for id, own := range v.after.orders {
-		theirs := w.accounts[id]
+		theirs := accountOf(w.moves[id])
 		switch {
 		case v.stands(id) && !theirs.is(own.due()):
 			violations = append(violations, fmt.Sprintf("order %s: our database says %s of an order of %s, the provider's ledger %s",
@@ -129,13 +137,16 @@ func compareLedger(v view, w world) (violations []string, remark string) {
 				id, own.says(), own.total, theirs.says(own.total.Currency)))
 		}
 	}
-	for id, theirs := range w.accounts {
+	movements := 0
+	for id, moves := range w.moves {
+		movements += len(moves)
+		theirs := accountOf(moves)
 		if _, known := v.after.orders[id]; !known && len(theirs.pots()) > 0 {
 			violations = append(violations, fmt.Sprintf("order %s: our database knows no such order, the provider's ledger %s", id, theirs.says("")))
 		}
 	}
 	slices.Sort(violations)
-	return violations, fmt.Sprintf("%d movements", w.movements)
+	return violations, fmt.Sprintf("%d movements", movements)
 }
 
 // due is what the provider holds and keeps if our database is right.

@@ -7,14 +7,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"codeberg.org/go-pdf/fpdf"
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -46,6 +50,7 @@ type shop struct {
 	meanwhile, afterwards atomic.Pointer[func()]
 
 	ledger                string // the provider's folder
+	labels                bucket // of its own, as the audit looks at all that is in it
 	providerAt, mailAt    string
 	shipped, other        stagetest.Order // paid, sent, and told of
 	cancelled, neverAsked stagetest.Order // money given back; never held
@@ -53,7 +58,7 @@ type shop struct {
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{T: t, pool: postgrestest.New(t), ledger: t.TempDir()}
+	s := &shop{T: t, pool: postgrestest.New(t), ledger: t.TempDir(), labels: newBucket(t)}
 	s.openProvider()
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if call := s.meanwhile.Swap(nil); call != nil {
@@ -117,14 +122,49 @@ func (s *shop) ship(amount int64, captured bool) stagetest.Order {
 	s.exec(`insert into reservations select order_id, sku, quantity, 'shipped' from order_lines where order_id = $1`, order.ID)
 	s.exec(`update stock s set on_hand = on_hand - r.quantity, shipped = shipped + r.quantity
 		from reservations r where r.sku = s.sku and r.order_id = $1`, order.ID)
-	pdf := []byte("the label of " + id)
-	sum := sha256.Sum256(pdf)
-	s.putLabel(order, pdf)
-	s.exec(`insert into shipments select order_id, 'Test Post', data ->> 'tracking_number', $2, $3, now()
-		from order_events where order_id = $1 and name = 'order-shipped'`, order.ID, labelKey(order), sum[:])
+	s.exec(`insert into shipments select order_id, 'Test Post', data ->> 'tracking_number', $2, '', now()
+		from order_events where order_id = $1 and name = 'order-shipped'`, order.ID, labelKey(order))
+	s.stick(order, labelOf(order.Number, "T"+id, "2 ×", stagetest.SKUOne, "1 ×", stagetest.SKUTwo))
+	s.nameThePayment(order, paid.ID)
 	s.tell(order, "order-placed")
 	s.tell(order, "order-shipped")
 	return order
+}
+
+// nameThePayment has the order's event tell the payment that the provider has.
+func (s *shop) nameThePayment(order stagetest.Order, id string) {
+	s.Helper()
+	s.exec(`update order_events set data = jsonb_set(data, '{payment_id}', to_jsonb($2::text))
+		where order_id = $1 and name = 'payment-verified'`, order.ID, id)
+}
+
+// cancelReserved makes an order whose units were reserved, and that its customer
+// cancelled then. Its money is held.
+func (s *shop) cancelReserved() stagetest.Order {
+	s.Helper()
+	order := stagetest.Place(s, s.pool, events.StatusInventoryUpdated)
+	held := s.authorise(order.ID.String(), order.Total.Amount)
+	s.exec(`insert into payments (order_id, provider_id, state, amount, currency, authorised_at) values ($1, $2, 'authorised', 3300, 'EUR', now())`,
+		order.ID, held.ID)
+	s.nameThePayment(order, held.ID)
+	s.exec(`insert into reservations select order_id, sku, quantity, 'released' from order_lines where order_id = $1`, order.ID)
+	s.exec(`update orders set status = 'cancelled', cancel_reason = 'customer_request' where id = $1`, order.ID)
+	s.exec(`insert into order_events (order_id, name, source, type, data, occurred_at)
+		select order_id, 'order-cancelled', 'storefront', 'orderflow.order.cancelled.v1', data || '{"reason": "customer_request"}', now()
+		from order_events where order_id = $1 and name = 'order-placed'`, order.ID)
+	s.tell(order, "order-placed")
+	s.tell(order, "order-cancelled")
+	return order
+}
+
+// refund captures and refunds, and writes that down.
+func (s *shop) refund(order stagetest.Order) {
+	s.Helper()
+	_, err := s.provider.Capture(s.Context(), order.ID.String())
+	s.must(err)
+	_, err = s.provider.Release(s.Context(), order.ID.String())
+	s.must(err)
+	s.exec(`update payments set state = 'refunded' where order_id = $1`, order.ID)
 }
 
 // cancel makes an order that its customer cancelled, after its money was held
@@ -210,12 +250,55 @@ func (s *shop) request(method, path, body string) *http.Response {
 	return response
 }
 
+// newBucket is a folder, which is all there is to a bucket.
+func newBucket(t *testing.T) bucket {
+	t.Helper()
+	own := labels
+	own.Name = fmt.Sprintf("labels-%016x", rand.Uint64())
+	if err := os.Mkdir(filepath.Join(disk, "objects", own.Name), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	return own
+}
+
+// labelOf draws a label with an order's number, its tracking number, and what is
+// in the parcel: "2 ×", "SKU", and so on.
+func labelOf(number, tracking string, contents ...string) []byte {
+	document := fpdf.New("P", "mm", "A6", "")
+	document.AddPage()
+	document.SetFont("Helvetica", "", 9)
+	texts := slices.Concat([]string{"Ada Example", tracking[:2] + " " + tracking[2:], number, "CONTENTS"}, contents)
+	for i, text := range texts {
+		document.Text(10, float64(10+5*i), strings.NewReplacer("×", "\xd7", "…", "\x85").Replace(text)) // as Windows-1252 has them
+	}
+	var out bytes.Buffer
+	if err := document.Output(&out); err != nil {
+		panic(err) // nothing is wrong with such a text
+	}
+	return out.Bytes()
+}
+
+// stick puts a label onto a parcel, and writes that down.
+func (s *shop) stick(order stagetest.Order, document []byte) {
+	s.Helper()
+	sum := sha256.Sum256(document)
+	s.putLabel(order, document)
+	s.exec(`update shipments set label_sha256 = $2 where order_id = $1`, order.ID, sum[:])
+}
+
+// ageLabel has it that a label was stored longer ago than any work takes.
+func (s *shop) ageLabel(order stagetest.Order) {
+	s.Helper()
+	then := time.Now().Add(-labelGrace)
+	s.must(os.Chtimes(filepath.Join(disk, "objects", s.labels.Name, labelKey(order)), then, then))
+}
+
 func labelKey(order stagetest.Order) string { return "labels/" + order.ID.String() + ".pdf" }
 
 func (s *shop) putLabel(order stagetest.Order, pdf []byte) {
 	s.Helper()
-	_, err := labels.open().PutObject(s.Context(), &s3.PutObjectInput{
-		Bucket: aws.String(labels.Name), Key: aws.String(labelKey(order)), Body: bytes.NewReader(pdf), ContentLength: aws.Int64(int64(len(pdf))),
+	_, err := s.labels.open().PutObject(s.Context(), &s3.PutObjectInput{
+		Bucket: aws.String(s.labels.Name), Key: aws.String(labelKey(order)), Body: bytes.NewReader(pdf), ContentLength: aws.Int64(int64(len(pdf))),
 	})
 	s.must(err)
 }
@@ -223,7 +306,7 @@ func (s *shop) putLabel(order stagetest.Order, pdf []byte) {
 // damageLabel spoils a label behind S3's back.
 func (s *shop) damageLabel(order stagetest.Order) {
 	s.Helper()
-	file, err := os.OpenFile(filepath.Join(disk, "objects", labels.Name, labelKey(order)), os.O_APPEND|os.O_WRONLY, 0)
+	file, err := os.OpenFile(filepath.Join(disk, "objects", s.labels.Name, labelKey(order)), os.O_APPEND|os.O_WRONLY, 0)
 	s.must(err)
 	_, err = file.WriteString("x")
 	s.must(errors.Join(err, file.Close()))
@@ -231,7 +314,7 @@ func (s *shop) damageLabel(order stagetest.Order) {
 
 func (s *shop) deleteLabel(order stagetest.Order) {
 	s.Helper()
-	_, err := labels.open().DeleteObject(s.Context(), &s3.DeleteObjectInput{Bucket: aws.String(labels.Name), Key: aws.String(labelKey(order))})
+	_, err := s.labels.open().DeleteObject(s.Context(), &s3.DeleteObjectInput{Bucket: aws.String(s.labels.Name), Key: aws.String(labelKey(order))})
 	s.must(err)
 }
 
@@ -318,8 +401,8 @@ func (s *shop) paymentOf(order stagetest.Order) string {
 func (s *shop) environment() map[string]string {
 	return map[string]string{
 		"DATABASE_URL": s.pool.Config().ConnString(), "PAYMENT_PROVIDER_URL": s.providerAt, "PAYMENT_PROVIDER_KEY": providerKey,
-		"SENDGRID_HOST": s.mailAt, "LABEL_BUCKET": labels.Name, "AWS_REGION": labels.Region, "AWS_ENDPOINT_URL_S3": labels.Endpoint,
-		"AWS_ACCESS_KEY_ID": labels.AccessKey, "AWS_SECRET_ACCESS_KEY": labels.SecretKey,
+		"SENDGRID_HOST": s.mailAt, "LABEL_BUCKET": s.labels.Name, "AWS_REGION": s.labels.Region, "AWS_ENDPOINT_URL_S3": s.labels.Endpoint,
+		"AWS_ACCESS_KEY_ID": s.labels.AccessKey, "AWS_SECRET_ACCESS_KEY": s.labels.SecretKey,
 	}
 }
 

@@ -52,10 +52,10 @@ func TestEmptyShopIsClean(t *testing.T) {
 func consistent(t *testing.T, pool *pgxpool.Pool) stagetest.Order {
 	t.Helper()
 	order := stagetest.Place(t, pool, events.StatusShipped)
-	change(t, pool, order, `insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'p1', 'captured', 3300, 'EUR')`)
+	change(t, pool, order, `insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'pay_' || $1::uuid, 'captured', 3300, 'EUR')`)
 	change(t, pool, order, `insert into reservations select order_id, sku, quantity, 'shipped' from order_lines where order_id = $1`)
 	change(t, pool, order, `update stock s set on_hand = on_hand - r.quantity, shipped = r.quantity from reservations r where r.sku = s.sku and r.order_id = $1`)
-	change(t, pool, order, `insert into shipments select order_id, 'Post', data ->> 'tracking_number', 'k', 'h', now() from order_events where order_id = $1 and name = 'order-shipped'`)
+	change(t, pool, order, `insert into shipments select order_id, data ->> 'carrier', data ->> 'tracking_number', 'k', 'h', now() from order_events where order_id = $1 and name = 'order-shipped'`)
 	change(t, pool, order, `insert into notifications (order_id, change, state, claimed_at, message_id, sent_at)
 		select $1, c, 'sent', now(), c, now() from unnest(array['order-placed', 'order-shipped']) c`)
 	change(t, pool, order, `update order_events set published_at = now() where order_id = $1 and type is not null`)
@@ -106,6 +106,9 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"shipped_orders_have_one_shipment":      `delete from shipments where order_id = $1`,
 		"mails_have_a_cause":                    `insert into notifications (order_id, change, state, claimed_at) values ($1, 'order-cancelled', 'refused', now())`,
 		"no_personal_data_in_events":            `update order_events set data = data || '{"note": "for ADA@example.com"}' where order_id = $1 and name = 'order-placed'`,
+		"events_name_the_payment":               `update payments set provider_id = 'pay_another' where order_id = $1`,
+		"traces_are_unbroken":                   `update order_events set traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' where order_id = $1 and name = 'order-shipped'`,
+		"rows_have_their_event":                 `delete from order_events where order_id = $1 and name = 'inventory-updated'`,
 		"events_tell_of_their_order":            `update order_events set data = jsonb_set(data, '{lines,0,quantity}', '9') where order_id = $1 and name = 'order-shipped'`,
 		"every_order_is_final":                  `update orders set status = 'placed' where id = $1`,
 		"every_event_is_published":              `update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`,
@@ -134,6 +137,94 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 			}
 			if names := violated(t, pool); !slices.Contains(names, one.Name) {
 				t.Errorf("%s doesn't notice; violated: %v", one.Name, names)
+			}
+		})
+	}
+}
+
+// TestFurtherWaysToViolate are those that one way each doesn't show.
+func TestFurtherWaysToViolate(t *testing.T) {
+	t.Parallel()
+	traced := func(name, trace string) string {
+		return fmt.Sprintf(`update order_events set traceparent = '00-%s-b7ad6b7169203331-01' where order_id = $1 and name like '%s'; `, trace, name)
+	}
+	const one, another = "0af7651916cd43dd8448eb211c80319c", "1bf7651916cd43dd8448eb211c80319c"
+	letter := func(content, reason string) string {
+		return `insert into dead_letters (event_id, event_source, event_type, subject, event, error_data, first_at, last_at)
+			select id || '/order-placed', 's', 't', '', ` + content + `, ` + reason + `, now(), now() from orders where id = $1`
+	}
+	const secrets, events = "no_personal_data_in_events", "events_tell_of_their_order"
+	for name, test := range map[string]struct{ invariant, change string }{
+		"a name in a text":             {secrets, `update order_events set data = data || '{"note": "for Ada Example"}' where order_id = $1 and name = 'order-placed'`},
+		"a name on a line of its own":  {secrets, `update order_events set data = data || '{"note": "for\nADA EXAMPLE\n"}' where order_id = $1 and name = 'order-placed'`},
+		"a name in quotes":             {secrets, `update order_events set data = data || '{"note": [{"by": "\"Ada Example\""}]}' where order_id = $1 and name = 'order-placed'`},
+		"a name as a key":              {secrets, `update order_events set data = data || '{"Ada Example": 1}' where order_id = $1 and name = 'order-placed'`},
+		"a name of other letters":      {secrets, `update order_contacts set name = 'Łucja "Zoë" Żółć' where order_id = $1; update order_events set data = data || '{"note": "für Łucja \"Zoë\" Żółć"}' where order_id = $1 and name = 'order-placed'`},
+		"a street in a text":           {secrets, `update order_events set data = data || '{"note": "to 1 Test Street, again"}' where order_id = $1 and name = 'order-placed'`},
+		"a second line of an address":  {secrets, `update order_contacts set line2 = 'c/o Grace' where order_id = $1; update order_events set data = data || '{"note": "c/o grace"}' where order_id = $1 and name = 'order-placed'`},
+		"a name for a carrier":         {secrets, `update order_events set data = data || '{"carrier": "Ada Example"}' where order_id = $1 and name = 'order-shipped'`},
+		"a name for a tracking number": {secrets, `update order_events set data = data || '{"tracking_number": "Ada Example"}' where order_id = $1 and name = 'order-placed'`},
+		"a mail address in a failure":  {secrets, `update notifications set last_error = 'no such mailbox: <ada@example.com>' where order_id = $1`},
+		"a name in a dead letter":      {secrets, letter(`'{"data": {"to": "Ada Example"}}'`, `''`)},
+		"a name beside broken bytes":   {secrets, letter(`'\xff00'::bytea || 'Ada Example' || '\x00fe'::bytea`, `''`)},
+		"a street in an answer":        {secrets, letter(`''`, `'can''t parse "1 Test Street"'`)},
+		"a dead letter by its subject": {secrets, `insert into dead_letters (event_id, event_source, event_type, subject, event, first_at, last_at) values ('x', 's', 't', '$1', 'ada@example.com', now(), now())`},
+		"another carrier":              {"shipped_orders_have_one_shipment", `update shipments set carrier = 'Another' where order_id = $1`},
+		"short of what wasn't ordered": {events, `update order_events set data = data || '{"short": [{"sku": "TEST-TEN", "wanted": 2, "available": 1}]}' where order_id = $1 and name = 'order-placed'`},
+		"short of another quantity":    {events, `update order_events set data = data || '{"short": [{"sku": "TEST-ONE", "wanted": 3, "available": 1}]}' where order_id = $1 and name = 'order-placed'`},
+		"short of a customer":          {events, `update order_events set data = data || '{"short": [{"sku": "TEST-ONE", "wanted": 2, "available": "Ada"}]}' where order_id = $1 and name = 'order-placed'`},
+		"a payment in another event":   {"events_name_the_payment", `update order_events set data = data || '{"payment_id": "pay_another"}' where order_id = $1 and name = 'order-shipped'`},
+		"an event of no payment":       {"events_name_the_payment", `update order_events set data = data - 'payment_id' where order_id = $1 and name = 'payment-verified'`},
+		"a trace that ends":            {"traces_are_unbroken", traced("order-placed", one)},
+		"a trace that changes":         {"traces_are_unbroken", traced("%", one) + traced("inventory-updated", another) + traced("order-shipped", another)},
+		"an effect before its cause":   {"every_effect_has_a_cause", `update order_events set name = 'order-placed#inventory-update', cause = 'order-shipped', type = null, data = null, published_at = null where order_id = $1 and name = 'payment-verified'`},
+		"an event that isn't one's":    {"every_effect_has_a_cause", `update order_events set cause = 'payment-verified' where order_id = $1 and name = 'order-shipped'`},
+		"a payment that nobody asked":  {"rows_have_their_event", `update order_events set cause = null where order_id = $1 and source = 'payment-verification'`},
+		"a parcel that nobody told of": {"rows_have_their_event", `delete from order_events where order_id = $1 and name = 'order-shipped'`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := postgrestest.New(t)
+			order := consistent(t, pool)
+			for statement := range strings.SplitSeq(strings.TrimSuffix(test.change, "; "), "; ") {
+				change(t, pool, order, strings.ReplaceAll(statement, "'$1'", "'"+order.ID.String()+"'"))
+			}
+			if names := violated(t, pool); !slices.Contains(names, test.invariant) {
+				t.Errorf("%s doesn't notice; violated: %v", test.invariant, names)
+			}
+		})
+	}
+}
+
+// TestNothingIsViolated are oddities that are none.
+func TestNothingIsViolated(t *testing.T) {
+	t.Parallel()
+	for name, statements := range map[string][]string{
+		"a trace along the path": {`update order_events set traceparent = '00-0af7651916cd43dd8448eb211c80319c-' || substr(md5(name), 1, 16) || '-01' where order_id = $1`},
+		// Words of an event, of a carrier, and of what a dead letter is made of.
+		"a customer called Short": {
+			`update order_contacts set name = 'Short', line1 = 'Lines', line2 = 'Test', email = 'EUR' where order_id = $1`,
+			`update order_events set data = data || '{"short": [{"sku": "TEST-ONE", "wanted": 2, "available": 1}]}' where order_id = $1 and name = 'order-shipped'`,
+		},
+		"a customer called Al": {
+			`update order_contacts set name = 'Al', line1 = '?', line2 = '-' where order_id = $1`,
+			`insert into dead_letters (event_id, event_source, event_type, subject, event, first_at, last_at)
+				select id || '/order-placed', 's', 't', id, convert_to('{"total": "- ?"}', 'UTF8'), now(), now() from orders where id = $1`,
+		},
+		"a contact that was erased": {
+			`delete from order_contacts where order_id = $1`,
+			`update order_events set data = data || '{"note": "for Ada Example"}' where order_id = $1 and name = 'order-placed'`,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pool := postgrestest.New(t)
+			order := consistent(t, pool)
+			for _, statement := range statements {
+				change(t, pool, order, statement)
+			}
+			if names := violated(t, pool); len(names) > 0 {
+				t.Errorf("violated: %v", names)
 			}
 		})
 	}
@@ -194,8 +285,8 @@ func TestStatusesAreTheCatalogues(t *testing.T) {
 	}
 }
 
-// TestReadersAreTheCatalogues holds the list in every_reader_has_handled equal
-// to the catalogue of events.
+// TestReadersAreTheCatalogues holds the lists in every_reader_has_handled and
+// every_effect_has_a_cause equal to the catalogue of events.
 func TestReadersAreTheCatalogues(t *testing.T) {
 	t.Parallel()
 	var want []string
@@ -205,7 +296,10 @@ func TestReadersAreTheCatalogues(t *testing.T) {
 		}
 	}
 	slices.Sort(want)
-	if diff := cmp.Diff(want, pairsIn(t, "every_reader_has_handled")); diff != "" {
-		t.Errorf("readers (-catalogue +invariant):\n%s", diff)
+	for _, name := range []string{"every_reader_has_handled", "every_effect_has_a_cause"} {
+		got := slices.DeleteFunc(pairsIn(t, name), func(pair string) bool { return pair == "('storefront', 'backoffice')" }) // who acts for people
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("readers (-catalogue +%s):\n%s", name, diff)
+		}
 	}
 }

@@ -81,6 +81,35 @@ func TestMoveFollowsTheTable(t *testing.T) {
 	}
 }
 
+// An order that moves is waited for anew: what was sent again for the sake of its
+// last move says nothing of the next one.
+func TestMoveForgetsResends(t *testing.T) {
+	t.Parallel()
+	pool := postgrestest.New(t)
+	order, other := stagetest.Place(t, pool, events.StatusPlaced), stagetest.Place(t, pool, events.StatusPlaced)
+	if _, err := pool.Exec(t.Context(), `update orders set resends = 7, resend_after = now() + interval '1 hour'`); err != nil {
+		t.Fatal(err)
+	}
+	err := inTx(t, pool, func(tx pgx.Tx) error {
+		return orderlog.Move(t.Context(), tx, order.ID, events.StatusPaymentVerified, "", time.Now())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		order   stagetest.Order
+		resends int
+		waits   bool
+	}{{order, 0, false}, {other, 7, true}} {
+		var resends int
+		var waits bool
+		err := pool.QueryRow(t.Context(), `select resends, resend_after is not null from orders where id = $1`, test.order.ID).Scan(&resends, &waits)
+		if err != nil || resends != test.resends || waits != test.waits {
+			t.Errorf("order was sent again %d times and waits: %t (%v), want %d and %t", resends, waits, err, test.resends, test.waits)
+		}
+	}
+}
+
 func TestLockAndFind(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)

@@ -3,6 +3,7 @@ package payment_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -54,6 +55,50 @@ func TestUnknownOutcome(t *testing.T) {
 				t.Errorf("movements = %v, want one", moves)
 			}
 		})
+	}
+}
+
+// TestKeysAreOfTheStep looks at the wire: each step's key is made of the order and
+// nothing else, so that whoever makes the call again, in whichever process, makes
+// the same call.
+func TestKeysAreOfTheStep(t *testing.T) {
+	t.Parallel()
+	keys := make(chan string, 8)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.Method + " " + r.Header.Get("Idempotency-Key")
+		_, _ = io.WriteString(w, `{"order_id":"o1","state":"voided"}`)
+	}))
+	defer web.Close()
+	for range 2 {
+		for call, err := range callAll(t.Context(), payment.NewClient(web.URL, key, nil)) {
+			if err != nil {
+				t.Errorf("%s = %v", call, err)
+			}
+		}
+	}
+	for range 2 {
+		for _, want := range []string{"POST authorise/o1", "POST capture/o1", "POST release/o1", "GET "} {
+			if got := <-keys; got != want {
+				t.Errorf("method and key on the wire = %q, want %q", got, want)
+			}
+		}
+	}
+}
+
+// TestIfRefused holds which errors are marked as final, and that others pass.
+func TestIfRefused(t *testing.T) {
+	t.Parallel()
+	final := errors.New("final")
+	mark := func(err error) error { return errors.Join(final, err) }
+	for _, refused := range []error{payment.ErrRefused, payment.ErrConflict, payment.ErrUnknownMethod, fmt.Errorf("capture: %w", payment.ErrNotFound)} {
+		if got := payment.IfRefused(refused, mark); !errors.Is(got, final) || !errors.Is(got, refused) {
+			t.Errorf("IfRefused(%v) = %v, want it marked", refused, got)
+		}
+	}
+	for _, open := range []error{nil, context.DeadlineExceeded, errors.New("connection reset")} {
+		if got := payment.IfRefused(open, mark); !errors.Is(got, open) || errors.Is(got, final) {
+			t.Errorf("IfRefused(%v) = %v, want it as it was", open, got)
+		}
 	}
 }
 

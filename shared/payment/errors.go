@@ -22,6 +22,17 @@ func Temporary(err error) bool {
 	return err != nil && !errors.Is(err, ErrRefused)
 }
 
+// IfRefused passes an error on, and marks one by which the provider has refused
+// for good, so that the request isn't made again. After any other the outcome is
+// unknown, and the same request will be answered with it. How a caller marks
+// what is final is the caller's to say: this package knows nothing of deliveries.
+func IfRefused(err error, mark func(error) error) error {
+	if errors.Is(err, ErrRefused) {
+		return mark(err)
+	}
+	return err
+}
+
 // Code names an error of the provider's API.
 type Code string
 

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"log"
 	"slices"
 	"strings"
 	"sync"
@@ -140,6 +141,17 @@ func TestOpenKeepsSecrets(t *testing.T) {
 	}
 }
 
+// A session that was paused inside a transaction ends while others still wait for
+// its locks: a delivery may take 20 s, see stage's deadline.
+func TestOpenEndsIdleTransactions(t *testing.T) {
+	t.Parallel()
+	var limit time.Duration
+	err := postgrestest.New(t).QueryRow(t.Context(), `select current_setting('idle_in_transaction_session_timeout')::interval`).Scan(&limit)
+	if err != nil || limit <= 0 || limit >= 20*time.Second {
+		t.Errorf("a transaction may stand idle for %v (%v), want a limit below 20s", limit, err)
+	}
+}
+
 func TestIsUnique(t *testing.T) {
 	t.Parallel()
 	pool := postgrestest.New(t)
@@ -153,16 +165,20 @@ func TestIsUnique(t *testing.T) {
 	}
 }
 
+// Without an output, so that no test run ever writes to whatever listens there.
 func ExampleOpen() {
 	ctx := context.Background()
 	pool, err := postgres.Open(ctx, postgres.Config{URL: "postgres://orderflow@localhost:5433/orderflow"})
 	if err != nil {
+		log.Print(err)
 		return
 	}
 	defer pool.Close()
-	_ = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `update stock set received = received + 10, on_hand = on_hand + 10 where sku = 'TABLE-QUINCE'`)
 		return err
 	})
-	// Output:
+	if err != nil {
+		log.Print(err)
+	}
 }

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/postgres/postgrestest"
 	"github.com/orderflow-project/orderflow/shared/stage"
 	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
 )
@@ -72,6 +74,35 @@ func TestStatusOf(t *testing.T) {
 		if got := stage.StatusOf(test.err); got != test.want {
 			t.Errorf("StatusOf(%v) = %d, want %d", test.err, got, test.want)
 		}
+	}
+}
+
+// func's server closes a connection 30 s after the request (its
+// WriteTimeout, in func-go's http/service.go), and Knative hears of no status then. A delivery ends
+// before that by as much as it takes to roll back and answer on a busy machine.
+func TestDeliveryEndsBeforeTheServerCutsItOff(t *testing.T) {
+	t.Parallel()
+	const writeTimeout, room = 30 * time.Second, 8 * time.Second
+	pool := postgrestest.New(t)
+	order := stagetest.Place(t, pool, events.StatusPlaced)
+	asked := make(chan time.Duration, 1)
+	rule := stage.Observer[events.OrderPlaced, stage.None]{
+		Ask: func(ctx context.Context, _ stage.In[events.OrderPlaced]) (stage.None, error) {
+			end, _ := ctx.Deadline() // of no deadline, the zero time
+			asked <- time.Until(end)
+			return stage.None{}, nil
+		},
+		Apply: func(context.Context, pgx.Tx, stage.In[events.OrderPlaced], stage.None) error { return nil },
+	}
+	function := stage.New("order-analytics", stage.Rules(func(context.Context, stage.Env) ([]stage.Rule, error) {
+		return []stage.Rule{rule}, nil
+	}))
+	url := stagetest.Run(t, function, map[string]string{"DATABASE_URL": pool.Config().ConnString()})
+	if status, body := order.Deliver(t, url, events.TypeOrderPlaced); status != http.StatusOK {
+		t.Fatalf("answered %d %s", status, body)
+	}
+	if left := <-asked; left <= 0 || left > writeTimeout-room {
+		t.Errorf("a delivery has %v when it asks, want it to end %v before the %v of func's server", left, room, writeTimeout)
 	}
 }
 

@@ -97,6 +97,9 @@ func (o Order) storeHistory(ctx context.Context, tx pgx.Tx, status events.Status
 		entry := orderlog.Entry{
 			OrderID: o.ID, Name: kind.Name, Source: kind.SentBy[0], Cause: cause, Data: data, OccurredAt: time.Now().UTC(),
 		}
+		if data.Type() == events.TypeOrderCancelled {
+			entry.Cause = "" // its customer did that
+		}
 		cause = kind.Name
 		if i == 0 {
 			continue // placing has written it

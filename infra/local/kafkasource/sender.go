@@ -51,7 +51,7 @@ func newSender(requests context.Context, p policy, wait func(context.Context, ti
 			MaxIdleConnsPerHost: maxConnections,
 			// No timeout of ours, as Knative's idleTimeout of 10000 is in seconds:
 			// whoever closes an idle connection just when it is used is the function.
-			DisableCompression:  true,
+			DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}

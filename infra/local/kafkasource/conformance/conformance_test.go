@@ -37,8 +37,11 @@ const (
 
 func TestMain(m *testing.M) {
 	if job := os.Getenv(childSource); job != "" {
-		fmt.Fprintln(os.Stderr, dispatch(job))
-		os.Exit(1)
+		if err := dispatch(job); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
 	}
 	goleak.VerifyTestMain(m)
 }
@@ -139,14 +142,10 @@ func dispatch(job string) error {
 	}
 	ctx, stop := signalled()
 	defer stop()
-	err := kafkasource.Run(ctx, kafkasource.Config{
+	return kafkasource.Run(ctx, kafkasource.Config{
 		Sources: []kafkasource.Source{source}, Logger: slog.New(slog.DiscardHandler),
 		CommitInterval: commitInterval, SessionTimeout: session, StopGrace: time.Second,
 	})
-	if err == nil {
-		os.Exit(0)
-	}
-	return err
 }
 
 // startDispatcher runs a source in a process of its own.

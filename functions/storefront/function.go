@@ -119,7 +119,7 @@ func (s *Storefront) start(ctx context.Context, environment map[string]string) (
 // connector makes connections beside the pool: one that listens never comes back.
 func connector(pool *pgxpool.Pool) func(context.Context) (*pgx.Conn, error) {
 	return func(ctx context.Context) (*pgx.Conn, error) {
-		return pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+		return postgres.Connect(ctx, pool)
 	}
 }
 

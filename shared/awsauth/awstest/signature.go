@@ -74,7 +74,7 @@ func (a *Account) CheckRequest(r *http.Request, service string, now time.Time) e
 		given[name] = value
 	}
 	s := signed{
-		method: r.Method, path: r.URL.EscapedPath(), query: r.URL.Query().Encode(), payload: hash(string(body)),
+		method: r.Method, path: r.URL.EscapedPath(), query: strings.ReplaceAll(r.URL.Query().Encode(), "+", "%20"), payload: hash(string(body)),
 		headers: strings.Split(given["SignedHeaders"], ";"), values: map[string]string{},
 		time: r.Header.Get("X-Amz-Date"), signature: given["Signature"],
 	}

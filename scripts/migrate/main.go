@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/postgres/demo"
+	"github.com/orderflow-project/orderflow/shared/secrets"
 )
 
 type command struct {
@@ -39,7 +40,11 @@ func main() {
 }
 
 func (c *command) run(ctx context.Context) error {
-	pool, err := postgres.Open(ctx, postgres.Config{URL: c.DatabaseURL, IAMRegion: c.IAMRegion, RootCerts: c.RootCerts})
+	environment, err := secrets.Resolve(ctx, map[string]string{"DATABASE_URL": c.DatabaseURL})
+	if err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, postgres.Config{URL: environment["DATABASE_URL"], IAMRegion: c.IAMRegion, RootCerts: c.RootCerts})
 	if err != nil {
 		return err
 	}

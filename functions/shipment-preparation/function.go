@@ -52,10 +52,14 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
+	labels, err := openLabels(cfg.Labels)
+	if err != nil {
+		return nil, err
+	}
 	p := preparer{
 		rows:     store.New(env.Pool),
 		provider: payment.NewClient(cfg.Payment.URL, cfg.Payment.Key, nil),
-		labels:   openLabels(cfg.Labels),
+		labels:   labels,
 	}
 	return []stage.Rule{stage.Step[events.InventoryUpdated, parcel]{Ask: p.ask, Apply: p.apply, Late: p.late}}, nil
 }

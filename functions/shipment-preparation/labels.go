@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,6 +14,8 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/orderflow-project/orderflow/shared/awsauth"
 )
 
 // LabelConfig says where labels are stored.
@@ -20,9 +23,26 @@ type LabelConfig struct {
 	Bucket string `env:"LABEL_BUCKET,required,notEmpty"`
 	Region string `env:"AWS_REGION,required,notEmpty"`
 	// Endpoint is for an S3 that isn't Amazon's.
-	Endpoint  string `env:"AWS_ENDPOINT_URL_S3"`
-	AccessKey string `env:"AWS_ACCESS_KEY_ID,required,notEmpty"`
-	SecretKey string `env:"AWS_SECRET_ACCESS_KEY,required,notEmpty"`
+	Endpoint string `env:"AWS_ENDPOINT_URL_S3"`
+	// AccessKey and SecretKey are for an S3 that knows the function by them. Without
+	// either, it is the role of the pod's ServiceAccount that may store labels.
+	AccessKey string `env:"AWS_ACCESS_KEY_ID"`
+	SecretKey string `env:"AWS_SECRET_ACCESS_KEY"`
+}
+
+// credentials are the keys that were given, or those of the role. Half a pair is
+// a mistake, after which the role's would be used without anybody meaning it.
+func (c LabelConfig) credentials() (aws.CredentialsProvider, error) {
+	switch {
+	case c.AccessKey == "" && c.SecretKey == "":
+		return awsauth.Credentials(c.Region), nil
+	case c.AccessKey == "":
+		return nil, errors.New("environment: AWS_ACCESS_KEY_ID is not set, but AWS_SECRET_ACCESS_KEY is: set both or neither")
+	case c.SecretKey == "":
+		return nil, errors.New("environment: AWS_SECRET_ACCESS_KEY is not set, but AWS_ACCESS_KEY_ID is: set both or neither")
+	}
+	keys := aws.Credentials{AccessKeyID: c.AccessKey, SecretAccessKey: c.SecretKey, Source: "environment"}
+	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return keys, nil }), nil
 }
 
 const (
@@ -40,11 +60,14 @@ type labels struct {
 	bucket string
 }
 
-func openLabels(cfg LabelConfig) labels {
-	keys := aws.Credentials{AccessKeyID: cfg.AccessKey, SecretAccessKey: cfg.SecretKey, Source: "environment"}
+func openLabels(cfg LabelConfig) (labels, error) {
+	credentials, err := cfg.credentials()
+	if err != nil {
+		return labels{}, err
+	}
 	options := s3.Options{
 		Region:           cfg.Region,
-		Credentials:      aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return keys, nil }),
+		Credentials:      credentials,
 		RetryMaxAttempts: storeAttempts,
 		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = idleConnections
@@ -53,7 +76,7 @@ func openLabels(cfg LabelConfig) labels {
 	if cfg.Endpoint != "" {
 		options.BaseEndpoint, options.UsePathStyle = aws.String(cfg.Endpoint), true
 	}
-	return labels{client: s3.New(options), bucket: cfg.Bucket}
+	return labels{client: s3.New(options), bucket: cfg.Bucket}, nil
 }
 
 // put stores a label. S3 checks that what arrives is what was sent.

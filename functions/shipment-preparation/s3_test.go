@@ -162,7 +162,10 @@ func (s *s3Server) config() LabelConfig {
 // label reads a label back; nil if there is none.
 func (s *s3Server) label(tb testing.TB, key string) []byte {
 	tb.Helper()
-	bucket := openLabels(s.config())
+	bucket, err := openLabels(s.config())
+	if err != nil {
+		tb.Fatal(err)
+	}
 	object, err := bucket.client.GetObject(tb.Context(), &s3.GetObjectInput{Bucket: aws.String(testBucket), Key: aws.String(key)})
 	if _, missing := errors.AsType[*types.NoSuchKey](err); missing {
 		return nil

@@ -59,9 +59,16 @@ type shop struct {
 
 func open(tb testing.TB, s3 *s3Server) *shop {
 	tb.Helper()
+	return openWith(tb, s3, nil)
+}
+
+// openWith opens a shop whose function is told something else as well.
+func openWith(tb testing.TB, s3 *s3Server, changes map[string]string) *shop {
+	tb.Helper()
 	s := &shop{tb: tb, pool: postgrestest.New(tb), sink: stagetest.NewSink(tb), provider: sandboxtest.Start(tb), s3: s3}
 	variables := environment(s.provider, s3)
 	variables["DATABASE_URL"], variables["K_SINK"], variables["DATABASE_MAX_CONNS"] = s.pool.Config().ConnString(), s.sink.URL(), "15"
+	maps.Copy(variables, changes)
 	s.url = stagetest.Run(tb, New(), variables)
 	return s
 }

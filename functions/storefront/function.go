@@ -25,6 +25,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/problem"
 	"github.com/orderflow-project/orderflow/shared/orderlog"
 	"github.com/orderflow-project/orderflow/shared/postgres"
+	"github.com/orderflow-project/orderflow/shared/secrets"
 	"github.com/orderflow-project/orderflow/shared/sink"
 	"github.com/orderflow-project/orderflow/shared/telemetry"
 
@@ -89,6 +90,10 @@ func (s *Storefront) Start(ctx context.Context, environment map[string]string) e
 }
 
 func (s *Storefront) start(ctx context.Context, environment map[string]string) (*running, error) {
+	environment, err := secrets.Resolve(ctx, environment)
+	if err != nil {
+		return nil, err // the process ends and is started again, until they can be had
+	}
 	settings, tokens, err := parse(environment)
 	if err != nil {
 		return nil, err
@@ -119,7 +124,7 @@ func (s *Storefront) start(ctx context.Context, environment map[string]string) (
 // connector makes connections beside the pool: one that listens never comes back.
 func connector(pool *pgxpool.Pool) func(context.Context) (*pgx.Conn, error) {
 	return func(ctx context.Context) (*pgx.Conn, error) {
-		return pgx.ConnectConfig(ctx, pool.Config().ConnConfig)
+		return postgres.Connect(ctx, pool)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/problem"
+	"github.com/orderflow-project/orderflow/shared/awsauth/awstest"
 )
 
 func TestBadSettings(t *testing.T) {
@@ -113,4 +114,19 @@ func TestSlowClient(t *testing.T) {
 		t.Errorf("answer %s, %v, want 408", got, err)
 	}
 	s.wantNothingStored()
+}
+
+// Not parallel, as the account sets variables of the process.
+func TestSecretsOfSecretsManager(t *testing.T) {
+	account := awstest.New(t, awstest.Keys{ID: "ASIATEST", Secret: "the role's"})
+	manager := account.Secrets(t, map[string]awstest.Secret{"orderflow/token": {SecretString: strings.Repeat("k", 32)}})
+	s := open(t, map[string]string{"ORDER_TOKEN_KEY": "secretsmanager:orderflow/token"})
+	s.mustOrder(wanted)
+	if asked := manager.Asked(); len(asked) != 1 {
+		t.Errorf("asked for the secrets %v, want one", asked)
+	}
+	err := New().Start(t.Context(), map[string]string{"ORDER_TOKEN_KEY": "secretsmanager:orderflow/none"})
+	if err == nil || !strings.Contains(err.Error(), "ORDER_TOKEN_KEY is in secretsmanager:orderflow/none: AWS answers ResourceNotFoundException") {
+		t.Errorf("Start() = %v, want it to say that there is no such secret", err)
+	}
 }

@@ -14,10 +14,13 @@ import (
 
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/postgres/demo"
+	"github.com/orderflow-project/orderflow/shared/secrets"
 )
 
 type command struct {
 	DatabaseURL string `help:"The database." name:"database-url" env:"DATABASE_URL" required:""`
+	IAMRegion   string `help:"The region of an Amazon RDS that lets in by IAM." name:"iam-region" env:"DATABASE_IAM_REGION"`
+	RootCerts   string `help:"The authorities of the database's certificate, as PEM." name:"root-certs" env:"DATABASE_ROOT_CERTS"`
 	Demo        bool   `help:"Put the demo shop's articles in as well; those that are there stay as they are."`
 }
 
@@ -37,7 +40,11 @@ func main() {
 }
 
 func (c *command) run(ctx context.Context) error {
-	pool, err := postgres.Open(ctx, postgres.Config{URL: c.DatabaseURL})
+	environment, err := secrets.Resolve(ctx, map[string]string{"DATABASE_URL": c.DatabaseURL})
+	if err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, postgres.Config{URL: environment["DATABASE_URL"], IAMRegion: c.IAMRegion, RootCerts: c.RootCerts})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -24,6 +25,12 @@ type Config struct {
 	URL string `env:"DATABASE_URL,required,notEmpty"`
 	// MaxConns bounds the connections of one process.
 	MaxConns int32 `env:"DATABASE_MAX_CONNS" envDefault:"10"`
+	// IAMRegion is the region of an Amazon RDS that lets the process in by who it is
+	// to AWS, and not by a password. Empty is off.
+	IAMRegion string `env:"DATABASE_IAM_REGION"`
+	// RootCerts are the authorities that may have signed the database's certificate,
+	// as PEM. Empty are those of the system, among which RDS's own is not.
+	RootCerts string `env:"DATABASE_ROOT_CERTS"`
 }
 
 // idleInTransaction ends the session of a function that was paused inside a
@@ -43,11 +50,33 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	}
 	settings.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] =
 		fmt.Sprint(idleInTransaction.Milliseconds())
+	if err := trust(settings.ConnConfig, cfg); err != nil {
+		return nil, err
+	}
+	if cfg.IAMRegion != "" {
+		settings.BeforeConnect = signIn(cfg.IAMRegion)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, settings)
 	if err != nil {
 		return nil, fmt.Errorf("open pool: %w", err)
 	}
 	return pool, nil
+}
+
+// Connect makes a connection beside the pool and like its own: for one that never
+// comes back, as one that listens.
+func Connect(ctx context.Context, pool *pgxpool.Pool) (*pgx.Conn, error) {
+	settings := pool.Config()
+	if settings.BeforeConnect != nil {
+		if err := settings.BeforeConnect(ctx, settings.ConnConfig); err != nil {
+			return nil, err
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, settings.ConnConfig)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return conn, nil
 }
 
 //go:embed migrations/*.sql
@@ -73,9 +102,14 @@ const lockNotAvailable = "55P03"
 // of processes may do so at the same time: a lock lets one work while the others
 // wait.
 func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
-	settings := pool.Config().ConnConfig.Copy()
+	config := pool.Config()
+	settings := config.ConnConfig
 	settings.RuntimeParams["lock_timeout"] = fmt.Sprint(lockTimeout.Milliseconds())
-	db := stdlib.OpenDB(*settings)
+	var options []stdlib.OptionOpenDB
+	if config.BeforeConnect != nil {
+		options = append(options, stdlib.OptionBeforeConnect(config.BeforeConnect))
+	}
+	db := stdlib.OpenDB(*settings, options...)
 	defer db.Close() //nolint:errcheck // there is nothing to flush
 	again := time.NewTicker(lockTimeout)
 	defer again.Stop()

@@ -9,12 +9,14 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/postgres"
+	"github.com/orderflow-project/orderflow/shared/secrets"
 	"github.com/orderflow-project/orderflow/shared/sink"
 	"github.com/orderflow-project/orderflow/shared/telemetry"
 )
@@ -23,7 +25,7 @@ import (
 type Env struct {
 	// Name is the function's name.
 	Name string
-	// Environment are the variables of the process.
+	// Environment are the variables of the process, with the secrets they refer to.
 	Environment map[string]string
 	Pool        *pgxpool.Pool
 	Sink        *sink.Client
@@ -69,6 +71,8 @@ type state struct {
 	handler http.Handler
 	env     Env
 	err     error
+	// again tells that the reason may go by itself.
+	again bool
 }
 
 // New names a function and says how it is built. Nothing happens before Start.
@@ -81,21 +85,42 @@ var ErrStarting = errors.New("function is starting")
 
 // Start builds the function from the variables of its process. What is missing
 // doesn't end the process: it is logged, answered to every request and to the
-// readiness probe, so that whoever looks there finds it.
+// readiness probe, so that whoever looks there finds it. Secrets that can't be had
+// are asked for again until ctx ends: nothing else would start the process anew.
 func (f *Function) Start(ctx context.Context, environment map[string]string) error {
-	made := f.start(ctx, environment)
-	f.state.Store(made)
-	if made.err != nil {
+	for wait := askAgainAfter; ; wait = min(2*wait, askAgainSlowest) {
+		made := f.start(ctx, environment)
+		f.state.Store(made)
+		if made.err == nil {
+			return nil
+		}
 		made.env.Logger.ErrorContext(ctx, "function can't start", "error", made.err.Error())
+		if !made.again {
+			return nil
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	return nil
 }
 
+// Whoever has no secrets asks again after a second, and then ever less often.
+const (
+	askAgainAfter   = time.Second
+	askAgainSlowest = 15 * time.Second
+)
+
 func (f *Function) start(ctx context.Context, environment map[string]string) *state {
+	environment, unresolved := secrets.Resolve(ctx, environment)
 	set, err := config.Parse[settings](environment)
 	logger := telemetry.NewLogger(os.Stderr, set.Telemetry, f.name)
 	made := &state{env: Env{Name: f.name, Environment: environment, Logger: logger}, err: err}
-	if err != nil {
+	if unresolved != nil {
+		made.err, made.again = unresolved, true
+	}
+	if made.err != nil {
 		return made
 	}
 	if made.env.Pool, made.err = postgres.Open(ctx, set.Postgres); made.err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/awsauth/awstest"
 	"github.com/orderflow-project/orderflow/shared/postgres/postgrestest"
 	"github.com/orderflow-project/orderflow/shared/stage"
 	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
@@ -117,3 +119,42 @@ func TestNotStartedAnswers503(t *testing.T) {
 		t.Errorf("Ready() = %t, %v, want it to name DATABASE_URL", ready, err)
 	}
 }
+
+// A function finds its settings where they refer to, and one that finds nothing
+// there looks again. Not parallel, as the account sets variables of the process.
+func TestSecretsOfSecretsManager(t *testing.T) {
+	pool := postgrestest.New(t)
+	manager := awstest.New(t, awstest.Keys{ID: "ASIATEST", Secret: "the role's"}).Secrets(t, map[string]awstest.Secret{})
+	function := stage.New("inventory-update", func(ctx context.Context, env stage.Env) (http.Handler, error) {
+		return http.NotFoundHandler(), env.Pool.Ping(ctx)
+	})
+	var starting sync.WaitGroup
+	defer starting.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	starting.Go(func() {
+		if err := function.Start(ctx, map[string]string{"DATABASE_URL": "secretsmanager:orderflow/postgres#url"}); err != nil {
+			t.Error(err)
+		}
+	})
+	await := func(want string) {
+		t.Helper()
+		for range time.Tick(10 * time.Millisecond) {
+			ready, err := function.Ready(t.Context())
+			if got := fmt.Sprint(ready, " ", err); got == want {
+				return
+			} else if err != nil && err.Error() != "inventory-update can't start: "+nowhere {
+				t.Fatalf("Ready() = %s, want %s", got, want)
+			}
+		}
+	}
+	await("false inventory-update can't start: " + nowhere)
+	manager.Put("orderflow/postgres", awstest.Secret{SecretString: fmt.Sprintf("{%q: %q}", "url", pool.Config().ConnString())})
+	await("true <nil>")
+	if err := function.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+const nowhere = "environment: DATABASE_URL is in secretsmanager:orderflow/postgres#url: " +
+	"AWS answers ResourceNotFoundException: Secrets Manager can't find the specified secret."

@@ -19,46 +19,57 @@ import (
 	"knative.dev/eventing-kafka-broker/control-plane/pkg/security"
 )
 
-// kafkaIsGuarded fills production's template of a secret with values and has
+// tlsPorts are where Kafka listens with TLS and a user, by deployment: Strimzi's
+// listener, and MSK's for SASL/SCRAM.
+func tlsPorts() map[string]string {
+	return map[string]string{production: "9093", aws: "9096"}
+}
+
+// kafkaIsGuarded fills a deployment's template of a secret with values and has
 // Knative's own code make of it how to log in: a key of another name, or one that
 // is missing, is found as the cluster would find it.
 func kafkaIsGuarded(s *System, found *problems) {
 	for _, m := range s.Deployments {
-		if m.Name != "overlays/production" {
+		port, guarded := tlsPorts()[m.Name]
+		if !guarded {
 			continue
 		}
-		secrets, err := filled(s.Production)
+		secrets, err := filled(s.Kafka[m.Name])
 		if err != nil {
 			found.addf("%s: %v", m.Name, err)
-			return
+			continue
 		}
+		// MSK's certificates are of an authority that every system trusts.
+		public := m.Name == aws
 		for _, sink := range m.Sinks {
-			if err := logsIn(secrets.forSink(sink)); err != nil {
+			secret, err := secrets.forSink(sink)
+			if err := logsIn(secret, err, public); err != nil {
 				found.addf("%s: KafkaSink %s: %v", m.Name, sink.Name, err)
 			}
 		}
 		for _, source := range m.Sources {
 			context, err := security.ResolveAuthContextFromNetSpec(secrets.lister, source.Namespace, source.Spec.Net)
 			if err == nil {
-				err = logsIn(context.VirtualSecret, nil)
+				err = logsIn(context.VirtualSecret, nil, public)
 			}
 			if err != nil {
 				found.addf("%s: KafkaSource %s: %v", m.Name, source.Name, err)
 			}
-			tlsPort(m, source.Name, source.Spec.BootstrapServers, found)
+			listensTo(port, m, source.Name, source.Spec.BootstrapServers, found)
 		}
 	}
 }
 
-// tlsPort wants Strimzi's listener for TLS: 9092 is the one without.
-func tlsPort(m *Manifests, name string, servers []string, found *problems) {
-	if slices.ContainsFunc(servers, func(server string) bool { return !strings.HasSuffix(server, ":9093") }) {
-		found.addf("%s: KafkaSource %s has the bootstrapServers %v, want port 9093, which is TLS", m.Name, name, servers)
+// listensTo wants the listener with TLS: 9092 is the one without.
+func listensTo(port string, m *Manifests, name string, servers []string, found *problems) {
+	if slices.ContainsFunc(servers, func(server string) bool { return !strings.HasSuffix(server, ":"+port) }) {
+		found.addf("%s: KafkaSource %s has the bootstrapServers %v, want port %s, which is TLS", m.Name, name, servers, port)
 	}
 }
 
-// logsIn tells whether a secret makes a connection with TLS and a user.
-func logsIn(secret *corev1.Secret, err error) error {
+// logsIn tells whether a secret makes a connection with TLS and a user; public is
+// with the authorities that every system trusts.
+func logsIn(secret *corev1.Secret, err error, public bool) error {
 	if err != nil {
 		return err
 	}
@@ -70,7 +81,7 @@ func logsIn(secret *corev1.Secret, err error) error {
 	if err := option(config); err != nil {
 		return fmt.Errorf("its secret isn't understood: %w", err)
 	}
-	if !config.Net.TLS.Enable || config.Net.TLS.Config == nil || config.Net.TLS.Config.RootCAs == nil {
+	if tls := config.Net.TLS; !tls.Enable || tls.Config == nil || tls.Config.InsecureSkipVerify || (tls.Config.RootCAs == nil) != public {
 		return fmt.Errorf("it talks to Kafka without TLS, or trusts no authority for it")
 	}
 	if config.Net.SASL.Mechanism != sarama.SASLTypeSCRAMSHA512 || config.Net.SASL.User == "" || config.Net.SASL.Password == "" {

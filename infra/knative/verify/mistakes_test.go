@@ -19,6 +19,7 @@ func mistakes() map[string]mistake {
 	const (
 		base       = "infra/knative/base/"
 		production = "infra/knative/overlays/production/"
+		aws        = "infra/knative/overlays/aws/"
 		sources    = base + "kafka-sources.yaml"
 		placed     = "  topics:\n    - order-placed\n  consumerGroup: orderflow.payment-verification\n"
 		bounded    = "    retry: 10\n    backoffPolicy: exponential\n"
@@ -184,6 +185,42 @@ func mistakes() map[string]mistake {
 		"a budget that lets no node be drained": {
 			production + "pod-disruption-budgets.yaml", "maxUnavailable: 1", "minAvailable: 1",
 			"overlays/production: PodDisruptionBudget storefront: want maxUnavailable: with minAvailable, a single pod lets no node be drained",
+		},
+		"a key of Kafka's secret that only AWS has": {
+			aws + "secrets.yaml", "  user: \"\"\n", "  username: \"\"\n",
+			"overlays/aws: secrets.yaml: secret orderflow-kafka has the key username, which production's doesn't have",
+		},
+		"a secret in what is applied": {
+			aws + "references.yaml", "secretsmanager:orderflow/sendgrid#SENDGRID_API_KEY", "SG.any",
+			"overlays/aws: Secret orderflow-sendgrid has for SENDGRID_API_KEY what is neither a reference to Secrets Manager nor, of orderflow-s3, empty: it would be in the repository",
+		},
+		"a secret that is nowhere": {
+			aws + "references.yaml", "  BACKOFFICE_TOKEN: secretsmanager:orderflow/backoffice#BACKOFFICE_TOKEN\n", "  TOKEN: secretsmanager:orderflow/backoffice#BACKOFFICE_TOKEN\n",
+			"overlays/aws: no Secret says where BACKOFFICE_TOKEN of orderflow-backoffice is: the pods that need it wouldn't start",
+		},
+		"a role of another": {
+			aws + "service-accounts.yaml", "role/orderflow-storefront", "role/orderflow-shipment-preparation",
+			`overlays/aws: ServiceAccount storefront has the role "arn:aws:iam::111122223333:role/orderflow-shipment-preparation", want its own, orderflow-storefront: what one may do, others may not`,
+		},
+		"MSK without TLS": {
+			aws + "kafka-sources.yaml", "amazonaws.com:9096\n", "amazonaws.com:9092\n",
+			"overlays/aws: KafkaSource order-analytics has the bootstrapServers [b-1.orderflow.abcdef.c2.kafka.eu-central-1.amazonaws.com:9092 b-2.orderflow.abcdef.c2.kafka.eu-central-1.amazonaws.com:9096 b-3.orderflow.abcdef.c2.kafka.eu-central-1.amazonaws.com:9096], want port 9096, which is TLS",
+		},
+		"an authority that its secret doesn't have": {
+			aws + "kafka-sources.yaml", "    tls:\n      caCert: null\n", "    tls:\n      enable: true\n",
+			"overlays/aws: KafkaSource customer-notification: missing secret key or empty secret value (orderflow/orderflow-kafka.ca.crt)",
+		},
+		"functions that don't get to STS": {
+			aws + "network-policies.yaml", "port: 443", "port: 8443",
+			"overlays/aws: the migration may call the ports [53 5432 8443] by the NetworkPolicies, and must be: [53 443 5432]",
+		},
+		"topics for an operator that isn't there": {
+			aws + "kustomization.yaml", "components:\n  - ../../components/without-strimzi\n", "",
+			"overlays/aws: there are KafkaTopics, which nobody on AWS knows: kubectl apply would fail",
+		},
+		"a migration without IAM": {
+			aws + "migrate/kustomization.yaml", "key: DATABASE_IAM_REGION", "key: DATABASE_IAM",
+			"overlays/aws/migrate: DATABASE_IAM_REGION must come from a secret that has a template, or from the ConfigMap",
 		},
 		"a migration of no version": {
 			"infra/knative/migrate/kustomization.yaml", "newTag: v0", "newTag: latest",

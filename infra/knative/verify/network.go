@@ -93,7 +93,11 @@ func everybodyGetsThrough(s *System, m *Manifests, found *problems) {
 	}
 	in, out := m.ports(map[string]string{"batch.kubernetes.io/job-name": "migrate"})
 	compare("the migration may be called on", nil, in, found)
-	compare("the migration may call", []int{names, database}, out, found)
+	want := []int{names, database}
+	if m.Name == aws {
+		want = append(want, https)
+	}
+	compare("the migration may call", want, out, found)
 }
 
 func compare(what string, want, got []int, found *problems) {
@@ -109,11 +113,13 @@ func (f Function) calls(deployment string) []int {
 	if _, sends := senders()[f.Name]; sends {
 		ports = append(ports, sinkHTTP, sinkHTTPS)
 	}
-	if f.reads("PAYMENT_PROVIDER_URL", "SENDGRID_HOST", "AWS_ENDPOINT_URL_S3") {
+	provided := f.reads("PAYMENT_PROVIDER_URL", "SENDGRID_HOST", "AWS_ENDPOINT_URL_S3")
+	// STS and Secrets Manager, on AWS.
+	if provided || deployment == aws {
 		ports = append(ports, https)
-		if deployment == "overlays/dev" {
-			ports = append(ports, 8070, 8025, 9000)
-		}
+	}
+	if provided && deployment == dev {
+		ports = append(ports, 8070, 8025, 9000)
 	}
 	return ports
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,22 +26,38 @@ type System struct {
 	Functions  []Function
 	// Templates are the secrets' keys by the secrets' names.
 	Templates map[string][]string
-	// Production are the templates that only production has.
-	Production []*corev1.Secret
+	// Kafka are the templates of the secret with which a deployment logs in to Kafka,
+	// by the deployment's name.
+	Kafka map[string][]*corev1.Secret
+	// Broken says which overlays can't be built, and why. What is wrong in base can
+	// break an overlay, and is to be found nevertheless.
+	Broken []string
 }
+
+// The deployments that differ from the others.
+const (
+	base       = "base"
+	dev        = "overlays/dev"
+	production = "overlays/production"
+	aws        = "overlays/aws"
+)
 
 // Load reads the project in a folder.
 func Load(root string) (*System, error) {
 	knative := filepath.Join(root, "infra", "knative")
-	s := &System{Templates: map[string][]string{}}
-	for _, name := range []string{"base", "overlays/dev", "overlays/production"} {
+	s := &System{Templates: map[string][]string{}, Kafka: map[string][]*corev1.Secret{}}
+	for _, name := range []string{base, dev, production, aws} {
 		built, err := Build(filepath.Join(knative, name), name)
-		if err != nil {
+		switch {
+		case err == nil:
+			s.Deployments = append(s.Deployments, built)
+		case name == base:
 			return nil, err
+		default:
+			s.Broken = append(s.Broken, err.Error())
 		}
-		s.Deployments = append(s.Deployments, built)
 	}
-	for _, name := range []string{"migrate", "overlays/dev/migrate"} {
+	for _, name := range []string{"migrate", dev + "/migrate", aws + "/migrate"} {
 		built, err := Build(filepath.Join(knative, name), name)
 		if err != nil {
 			return nil, err
@@ -51,21 +68,36 @@ func Load(root string) (*System, error) {
 	if s.Functions, err = Functions(filepath.Join(root, "functions")); err != nil {
 		return nil, err
 	}
-	if _, err := s.templates(filepath.Join(knative, "base")); err != nil {
-		return nil, err
+	return s, s.templates(knative)
+}
+
+// templates reads what is in the templates of secrets. That of AWS is production's
+// with fewer keys, and no secret more.
+func (s *System) templates(knative string) error {
+	for _, name := range []string{base, production, aws} {
+		secrets, err := templates(knative, name)
+		if err != nil {
+			return err
+		}
+		if name != base {
+			s.Kafka[name] = secrets
+		}
+		for _, secret := range secrets {
+			if name != aws {
+				s.Templates[secret.Name] = slices.Sorted(maps.Keys(secret.StringData))
+			}
+		}
 	}
-	s.Production, err = s.templates(filepath.Join(knative, "overlays", "production"))
-	return s, err
+	return nil
 }
 
 // templates reads the secrets.yaml of a folder.
-func (s *System) templates(folder string) ([]*corev1.Secret, error) {
-	path := filepath.Join(folder, "secrets.yaml")
-	content, err := os.ReadFile(path)
+func templates(knative, name string) ([]*corev1.Secret, error) {
+	content, err := os.ReadFile(filepath.Join(knative, name, "secrets.yaml"))
 	if err != nil {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
-	read := &Manifests{Name: filepath.Base(folder) + "/secrets.yaml", Counts: map[string]int{}}
+	read := &Manifests{Name: filepath.Base(name) + "/secrets.yaml", Counts: map[string]int{}}
 	for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
 		if err := read.add(document); err != nil {
 			return nil, err
@@ -76,7 +108,6 @@ func (s *System) templates(folder string) ([]*corev1.Secret, error) {
 			if value != "" || len(secret.Data) > 0 {
 				return nil, fmt.Errorf("%s: secret %s has a value for %s: it is a template, and goes into the repository", read.Name, secret.Name, key)
 			}
-			s.Templates[secret.Name] = append(s.Templates[secret.Name], key)
 		}
 	}
 	return read.Secrets, nil
@@ -99,12 +130,15 @@ func Check(root string) []string {
 
 // Check says what is wrong with the system.
 func (s *System) Check() []string {
-	var found problems
+	found := problems(slices.Clone(s.Broken))
 	for _, rule := range []func(*System, *problems){functionsAreWhatFuncExpects, functionsAreDeployable, functionsAreBounded} {
 		rule(s, &found)
 	}
 	for _, m := range s.Deployments {
 		at := problems{}
+		if m.Name == aws {
+			m = s.withTopics(m, &at)
+		}
 		for _, rule := range rules() {
 			rule(s, m, &at)
 		}
@@ -128,7 +162,7 @@ func rules() []func(*System, *Manifests, *problems) {
 		everyReaderHasItsSource, everySourceSaysHowItReads, everySourceSaysHowItDelivers, sourcesScaleWithinTheirTopics,
 		everySenderIsBound, everyPingArrives, everybodyMeansTheSameKafka,
 		everyReferenceLeadsSomewhere, limitsKnowTheirClients, everyFunctionHasItsAccount,
-		nothingIsOpen, everybodyGetsThrough, budgetsAreForWhatStands,
+		nothingIsOpen, everybodyGetsThrough, budgetsAreForWhatStands, awsKnowsEverybody, awsHasTheSecrets,
 	}
 }
 

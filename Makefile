@@ -100,6 +100,24 @@ verify-manifests: ## Hold manifests, func.yaml files and events to Knative's typ
 bin/crane: infra/tools/crane/go.sum
 	cd infra/tools/crane && CGO_ENABLED=0 GOWORK=off go build -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane
 
+# Onto the cluster that kubectl talks to. What is given to make, as REGISTRY= or
+# OVERLAY=, is in the script's environment; the script says what there is.
+.PHONY: deploy
+deploy: bin/func bin/crane ## Bring everything onto the cluster of kubectl (REGISTRY= OVERLAY=dev; FUNCTION= one)
+	@infra/knative/deploy.sh deploy $(FUNCTION)
+
+.PHONY: deploy-rollback
+deploy-rollback: ## Send a function's requests to its last revision again (FUNCTION=)
+	@infra/knative/deploy.sh rollback $(FUNCTION)
+
+.PHONY: deploy-status
+deploy-status: ## Show what is on the cluster, and what isn't ready (OVERLAY=dev)
+	@infra/knative/deploy.sh status
+
+.PHONY: undeploy
+undeploy: ## Remove everything from the cluster but secrets, topics and the database (OVERLAY=dev)
+	@infra/knative/deploy.sh undeploy $(FUNCTION)
+
 # The contracts are the providers' own documents, which are not ours to keep here.
 .PHONY: verify-contracts
 verify-contracts: ## Hold our requests to SendGrid's published OpenAPI (CONTRACTS=folder)

@@ -6,8 +6,8 @@ APART = $(CURDIR)/infra/knative/verify
 PORT_OFFSET ?= 0
 STATE ?= .orderflow
 # All tests but those of the whole system, which make e2e runs, and those with
-# the func CLI, which make test-func runs.
-PKG ?= $$(go list $(addsuffix /...,$(MODULES)) | grep -Ev '/infra/local/(e2e|functest)')
+# the func CLI and on a cluster, which make test-func and cluster-test run.
+PKG ?= $$(go list $(addsuffix /...,$(MODULES)) | grep -Ev '/infra/local/(e2e|functest|clustertest)')
 # Tests read files of other modules, which go's cache of results doesn't see.
 TEST = bin/orderflow with-postgres -- go test -count=1
 ORDERS ?= 500
@@ -116,6 +116,34 @@ verify-manifests: ## Hold manifests, func.yaml files and events to Knative's typ
 # Puts an image into a registry without Docker: the migration's, which is no function.
 bin/crane: infra/tools/crane/go.sum
 	cd infra/tools/crane && CGO_ENABLED=0 GOWORK=off go build -o $(CURDIR)/bin/ github.com/google/go-containerregistry/cmd/crane
+
+# Onto the cluster that kubectl talks to. What is given to make, as REGISTRY= or
+# OVERLAY=, is in the script's environment; the script says what there is.
+.PHONY: deploy
+deploy: bin/func bin/crane ## Bring everything onto the cluster of kubectl (REGISTRY= OVERLAY=dev; FUNCTION= one)
+	@infra/knative/deploy.sh deploy $(FUNCTION)
+
+.PHONY: deploy-rollback
+deploy-rollback: ## Send a function's requests to its last revision again (FUNCTION=)
+	@infra/knative/deploy.sh rollback $(FUNCTION)
+
+.PHONY: deploy-status
+deploy-status: ## Show what is on the cluster, and what isn't ready (OVERLAY=dev)
+	@infra/knative/deploy.sh status
+
+.PHONY: undeploy
+undeploy: ## Remove everything from the cluster but secrets, topics and the database (OVERLAY=dev)
+	@infra/knative/deploy.sh undeploy $(FUNCTION)
+
+# In the cluster's own network there is no way out, so all is built before. What is
+# needed of the cluster stands in infra/local/clustertest/doc.go.
+.PHONY: cluster-test
+cluster-test: build bin/func bin/crane ## Test the whole system on a real cluster (CLUSTER=folder with up.sh and in)
+	@test -x "$(CLUSTER)/up.sh" || { echo "cluster-test: set CLUSTER to a folder with up.sh and in: infra/local/clustertest/doc.go" >&2; exit 1; }
+	"$(CLUSTER)/up.sh" all
+	go build -o bin/clustertest/ ./infra/local/cmd/orderflow ./scripts/simulate ./scripts/audit ./scripts/migrate
+	go test -c -o bin/clustertest/test ./infra/local/clustertest
+	cd infra/local/clustertest && "$(abspath $(CLUSTER))/in" $(CURDIR)/bin/clustertest/test -test.v -test.timeout=90m
 
 # The contracts are the providers' own documents, which are not ours to keep here.
 .PHONY: verify-contracts

@@ -67,7 +67,9 @@ func TestFunctionsGetTheirEnvironmentAndNothingElse(t *testing.T) {
 	system := localtest.Start(t, options())
 	at, secrets := system.Addresses(), system.Secrets()
 	want := []string{
+		"DATABASE_IAM_REGION=",
 		"DATABASE_MAX_CONNS=10",
+		"DATABASE_ROOT_CERTS=",
 		"DATABASE_URL=" + system.DatabaseURL(),
 		"K_CE_OVERRIDES=",
 		"K_SINK=" + at.URL("kafka-sink") + "/orderflow/payment-verified",

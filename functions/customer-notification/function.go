@@ -8,6 +8,9 @@
 // a customer whose card is declined hears of that alone, and not of an order
 // first and of its end a second later.
 //
+// A confirmation that comes late is not sent any more once the order is
+// cancelled, or the customer was told that it is shipped: it is superseded.
+//
 // There is one mail per order and change, however often and however
 // concurrently an event comes: the row in the table notifications is claimed
 // before a mail is sent, and marked as soon as it is accepted.
@@ -16,6 +19,7 @@ package function
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/mail"
 	"net/url"
 	"strings"
@@ -85,6 +89,10 @@ func notes[T events.Data]() stage.Rule {
 func nothing[T events.Data](context.Context, pgx.Tx, stage.In[T], stage.None) error { return nil }
 
 func newNotifier(env stage.Env, settings Config) (*notifier, error) {
+	if timeout := settings.SendGrid.Timeout; timeout <= 0 || timeout > maxTimeout {
+		return nil, fmt.Errorf("SENDGRID_TIMEOUT must be above 0 and at most %s: a mail is sent and written down within the %s of a delivery",
+			maxTimeout, frameDeadline)
+	}
 	from, err := mail.ParseAddress(settings.From)
 	if err != nil {
 		return nil, errors.New("MAIL_FROM is not a mail address")
@@ -106,6 +114,6 @@ func newNotifier(env stage.Env, settings Config) (*notifier, error) {
 	}
 	return &notifier{
 		pool: env.Pool, letters: letters, post: sendgrid.NewClient(settings.SendGrid),
-		from: *from, shop: shop, key: key, patience: settings.SendGrid.Timeout + bookkeeping,
+		from: *from, shop: shop, key: key, logger: env.Logger, timeout: settings.SendGrid.Timeout,
 	}, nil
 }

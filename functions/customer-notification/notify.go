@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/mail"
 	"net/url"
 	"time"
@@ -19,9 +20,23 @@ import (
 	"github.com/orderflow-project/orderflow/shared/ordertoken"
 )
 
-// bookkeeping is what an attempt may take besides sending: reading the order,
-// and writing down what came of it.
-const bookkeeping = 5 * time.Second
+// What a delivery may take, one thing after the other. Each has a deadline of its
+// own, so that none that is slow takes the time of the next; all of them together
+// end before the frame's deadline, and so before func's server cuts the delivery
+// off after 30 s.
+const (
+	// frameDeadline is the frame's; a test holds it to that.
+	frameDeadline = 20 * time.Second
+	// frameTime is for what the frame itself asks the database.
+	frameTime = time.Second
+	claimTime = 2 * time.Second
+	findTime  = 2 * time.Second
+	// concludeTime is the longest, since a mail that was sent and not marked is
+	// sent again.
+	concludeTime = 4 * time.Second
+	// maxTimeout is what that leaves for sending.
+	maxTimeout = frameDeadline - frameTime - claimTime - findTime - concludeTime
+)
 
 // leases is how many times the longest attempt a claim lasts, so that nobody
 // takes it from an attempt that is only slow.
@@ -29,13 +44,16 @@ const leases = 2
 
 var (
 	// errDone says that there is nothing left to send.
-	errDone = errors.New("sent or refused before")
+	errDone = errors.New("sent or given up before")
 	// errBusy is answered by 503: the event comes again when it is known what
 	// became of the other attempt.
 	errBusy = errors.New("the mail is being sent by another delivery")
+	// errLate is answered by 503: a mail isn't begun that there is no time to
+	// see through.
+	errLate = errors.New("the database took too long for a mail to be sent in time")
 )
 
-// sender hands over one mail. sendgrid.ErrRefused is final.
+// sender hands over one mail. A sendgrid.RefusalError is final.
 type sender interface {
 	Send(ctx context.Context, m sendgrid.Mail) (messageID string, err error)
 }
@@ -48,9 +66,16 @@ type notifier struct {
 	from    mail.Address
 	shop    *url.URL
 	key     ordertoken.Key
-	// patience is the longest that an attempt takes.
-	patience time.Duration
+	logger  *slog.Logger
+	// timeout is the longest that sending takes.
+	timeout time.Duration
 }
+
+// longest is what an attempt takes at most, from the claim on.
+func (n *notifier) longest() time.Duration { return claimTime + findTime + n.timeout + concludeTime }
+
+// lease is how long a claim keeps others away.
+func (n *notifier) lease() float64 { return (leases * n.longest()).Seconds() }
 
 // attempt is the right to send one mail now.
 type attempt struct {
@@ -71,6 +96,9 @@ func (n *notifier) tell(ctx context.Context, order uuid.UUID, data events.Data) 
 	if !worthAMail {
 		return nil
 	}
+	if end, bounded := ctx.Deadline(); bounded && time.Until(end) < n.longest() { //nolint:forbidigo // a deadline is by the clock of this process
+		return errLate
+	}
 	a, err := n.claim(ctx, order, news)
 	if errors.Is(err, errDone) {
 		return nil
@@ -78,10 +106,6 @@ func (n *notifier) tell(ctx context.Context, order uuid.UUID, data events.Data) 
 	if err != nil {
 		return err
 	}
-	// Whoever delivers may hang up; a mail on its way is seen through all the
-	// same, since to break off is not to know what became of it.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.patience)
-	defer cancel()
 	messageID, err := n.send(ctx, a)
 	return n.conclude(ctx, a, messageID, err)
 }
@@ -91,10 +115,12 @@ func (n *notifier) tell(ctx context.Context, order uuid.UUID, data events.Data) 
 // waits could still commit when the delivery was given up, and nobody would
 // know of the claim.
 func (n *notifier) claim(ctx context.Context, order uuid.UUID, news letter.News) (attempt, error) {
+	ctx, cancel := context.WithTimeout(ctx, claimTime)
+	defer cancel()
 	a := attempt{order: order, news: news}
 	err := pgx.BeginFunc(ctx, n.pool, func(tx pgx.Tx) (err error) {
 		a.number, err = store.New(tx).Claim(ctx, store.ClaimParams{
-			OrderID: order, Change: string(news.Change), LeaseSeconds: (leases * n.patience).Seconds(),
+			OrderID: order, Change: string(news.Change), LeaseSeconds: n.lease(),
 		})
 		return err
 	})
@@ -120,9 +146,11 @@ func (n *notifier) whyNot(ctx context.Context, order uuid.UUID, change letter.Ch
 	}
 }
 
-// send writes the letter and hands it over.
+// send writes the letter and hands it over. Whoever delivers may hang up; a mail
+// on its way is seen through all the same, since to break off is not to know what
+// became of it. The client has its own deadline.
 func (n *notifier) send(ctx context.Context, a attempt) (messageID string, err error) {
-	order, to, err := n.find(ctx, a.order)
+	order, to, err := n.find(ctx, a)
 	if err != nil {
 		return "", err
 	}
@@ -130,27 +158,43 @@ func (n *notifier) send(ctx context.Context, a attempt) (messageID string, err e
 	if err != nil {
 		return "", err
 	}
-	return n.post.Send(ctx, mailOf(a.news.Change, a.order, n.from, to, written))
+	return n.post.Send(context.WithoutCancel(ctx), mailOf(a.news.Change, a.order, n.from, to, written))
 }
 
-// find reads the order and whom to write to.
-func (n *notifier) find(ctx context.Context, id uuid.UUID) (letter.Order, mail.Address, error) {
+// find reads the order and whom to write to, if it is to be done at all.
+func (n *notifier) find(ctx context.Context, a attempt) (letter.Order, mail.Address, error) {
+	ctx, cancel := context.WithTimeout(ctx, findTime)
+	defer cancel()
 	queries := store.New(n.pool)
-	row, err := queries.FindOrder(ctx, id)
+	row, err := queries.FindOrder(ctx, store.FindOrderParams{OrderID: a.order, LeaseSeconds: n.lease()})
 	if err != nil {
 		return letter.Order{}, mail.Address{}, fmt.Errorf("find order: %w", err)
 	}
-	switch {
-	case !row.HasContact:
-		return letter.Order{}, mail.Address{}, fmt.Errorf("%w: the contact of the order was erased", sendgrid.ErrRefused)
-	case !deliverable(row.Email):
-		return letter.Order{}, mail.Address{}, fmt.Errorf("%w: not a mail address", sendgrid.ErrRefused)
+	if err := sendable(a.news.Change, row); err != nil {
+		return letter.Order{}, mail.Address{}, err
 	}
-	lines, err := queries.ListLines(ctx, id)
+	lines, err := queries.ListLines(ctx, a.order)
 	if err != nil {
 		return letter.Order{}, mail.Address{}, fmt.Errorf("list lines: %w", err)
 	}
-	return orderOf(row, lines, n.link(id)), mail.Address{Name: row.Name, Address: row.Email}, nil
+	return orderOf(row, lines, n.link(a.order)), mail.Address{Name: row.Name, Address: row.Email}, nil
+}
+
+// sendable tells whether a mail is to be sent, and can be, or why not.
+func sendable(change letter.Change, row store.FindOrderRow) error {
+	err := timely(change, standing{
+		status: events.Status(row.Status), toldOfShipping: row.ToldOfShipping, confirming: row.Confirming,
+	})
+	switch {
+	case err != nil:
+		return err
+	case !row.HasContact:
+		return errContactErased
+	case !deliverable(row.Email):
+		return errAddressInvalid
+	default:
+		return nil
+	}
 }
 
 // link leads to the order's page. Its token is derived each time, so that no
@@ -161,22 +205,47 @@ func (n *notifier) link(id uuid.UUID) string {
 	return page.String()
 }
 
-// conclude writes down what came of an attempt. A mail that will never be taken
-// ends the delivery well: the order goes its way without it, the row keeps why,
-// and a dead letter would only bring back the same mail.
+// conclude writes down what came of an attempt, whoever has hung up meanwhile and
+// however long it took. A mail that will never be sent ends the delivery well: the
+// order goes its way without it, the row keeps why, and a dead letter would only
+// bring back the same mail.
 func (n *notifier) conclude(ctx context.Context, a attempt, messageID string, sendErr error) error {
-	queries, change := store.New(n.pool), string(a.news.Change)
-	switch {
-	case sendErr == nil:
-		err := queries.MarkSent(ctx, store.MarkSentParams{OrderID: a.order, Change: change, MessageID: messageID})
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTime)
+	defer cancel()
+	if sendErr == nil {
+		err := store.New(n.pool).MarkSent(ctx, store.MarkSentParams{OrderID: a.order, Change: string(a.news.Change), MessageID: messageID})
 		return wrap("mark mail as sent", err)
-	case errors.Is(sendErr, sendgrid.ErrRefused):
-		err := queries.MarkRefused(ctx, store.MarkRefusedParams{OrderID: a.order, Change: change, Reason: sendErr.Error(), Attempts: a.number})
-		return wrap("mark mail as refused", err)
-	default:
-		err := queries.Release(ctx, store.ReleaseParams{OrderID: a.order, Change: change, Reason: sendErr.Error(), Attempts: a.number})
-		return errors.Join(sendErr, wrap("release mail", err))
 	}
+	if refused, isRefusal := refusalOf(sendErr); isRefusal {
+		n.logger.WarnContext(ctx, "mail refused", slog.String("order", a.order.String()), slog.String("change", string(a.news.Change)),
+			slog.String("refused_for", string(refused)), slog.String("error", sendErr.Error()))
+		return n.giveUp(ctx, a, "refused", (*string)(&refused), sendErr)
+	}
+	if _, isSuperseded := errors.AsType[superseded](sendErr); isSuperseded {
+		return n.giveUp(ctx, a, "superseded", nil, sendErr)
+	}
+	return errors.Join(sendErr, n.release(ctx, a, sendErr))
+}
+
+// giveUp writes down that a mail will never be sent.
+func (n *notifier) giveUp(ctx context.Context, a attempt, state string, refusedFor *string, reason error) error {
+	err := store.New(n.pool).GiveUp(ctx, store.GiveUpParams{
+		OrderID: a.order, Change: string(a.news.Change), Attempts: a.number,
+		State: state, RefusedFor: refusedFor, Reason: reason.Error(),
+	})
+	return wrap("give up mail", err)
+}
+
+// release lets the next delivery try again at once.
+func (n *notifier) release(ctx context.Context, a attempt, reason error) error {
+	uncertain := int32(0)
+	if errors.Is(reason, sendgrid.ErrUncertain) {
+		uncertain = 1
+	}
+	err := store.New(n.pool).Release(ctx, store.ReleaseParams{
+		OrderID: a.order, Change: string(a.news.Change), Attempts: a.number, Reason: reason.Error(), Uncertain: uncertain,
+	})
+	return wrap("release mail", err)
 }
 
 func wrap(operation string, err error) error {

@@ -1,6 +1,7 @@
 package function
 
 import (
+	"errors"
 	"net/mail"
 	"strings"
 	"testing"
@@ -35,6 +36,34 @@ func TestNewsOf(t *testing.T) {
 		news, tell := newsOf(test.data)
 		if diff := cmp.Diff(test.want, news); diff != "" || tell != test.tell {
 			t.Errorf("newsOf(%T) = %t (-want +got):\n%s", test.data, tell, diff)
+		}
+	}
+}
+
+func TestTimely(t *testing.T) {
+	t.Parallel()
+	const cancelled, known = superseded("the order is cancelled"), superseded("the customer knows that the order is shipped")
+	for _, test := range []struct {
+		change   letter.Change
+		standing standing
+		want     error
+	}{
+		{letter.Placed, standing{status: events.StatusPlaced}, nil},
+		{letter.Placed, standing{status: events.StatusPaymentVerified}, nil},
+		{letter.Placed, standing{status: events.StatusInventoryUpdated}, nil},
+		{letter.Placed, standing{status: events.StatusShipped}, nil},
+		{letter.Placed, standing{status: events.StatusPaymentVerified, confirming: true}, nil}, // by itself
+		{letter.Placed, standing{status: events.StatusShipped, toldOfShipping: true}, known},
+		{letter.Placed, standing{status: events.StatusCancelled}, cancelled},
+		{letter.Placed, standing{status: events.StatusCancelled, confirming: true}, cancelled},
+		{letter.Shipped, standing{status: events.StatusShipped}, nil},
+		{letter.Shipped, standing{status: events.StatusShipped, toldOfShipping: true}, nil},
+		{letter.Shipped, standing{status: events.StatusShipped, confirming: true}, errConfirming},
+		{letter.Cancelled, standing{status: events.StatusCancelled}, nil},
+		{letter.Cancelled, standing{status: events.StatusCancelled, confirming: true}, errConfirming},
+	} {
+		if got := timely(test.change, test.standing); !errors.Is(got, test.want) {
+			t.Errorf("timely(%s, %+v) = %v, want %v", test.change, test.standing, got, test.want)
 		}
 	}
 }

@@ -15,7 +15,8 @@ const claim = `-- name: Claim :one
 insert into notifications (order_id, change, state, claimed_at)
 values ($1, $2, 'sending', clock_timestamp())
 on conflict (order_id, change) do update
-set attempts = notifications.attempts + 1, claimed_at = clock_timestamp(), last_error = null
+set attempts = notifications.attempts + 1, claimed_at = clock_timestamp(), last_error = null,
+    uncertain = notifications.uncertain + (notifications.last_error is null)::int
 where notifications.state = 'sending'
   and (notifications.last_error is not null
        or notifications.claimed_at < clock_timestamp() - make_interval(secs => $3::float8))
@@ -31,7 +32,8 @@ type ClaimParams struct {
 // Takes the right to send one mail, or returns no row where it is not to be
 // had: the mail is done with, or somebody else is sending it. A claim ends with
 // the error that its attempt met or, where whoever held it died, after the
-// lease. clock_timestamp, not now: the statement may have waited for another.
+// lease; nobody knows then whether that attempt came to send the mail.
+// clock_timestamp, not now: the statement may have waited for another.
 func (q *Queries) Claim(ctx context.Context, arg ClaimParams) (int32, error) {
 	row := q.db.QueryRow(ctx, claim, arg.OrderID, arg.Change, arg.LeaseSeconds)
 	var attempts int32
@@ -40,35 +42,53 @@ func (q *Queries) Claim(ctx context.Context, arg ClaimParams) (int32, error) {
 }
 
 const findOrder = `-- name: FindOrder :one
-select o.number, o.total_amount, o.currency, (c.order_id is not null)::boolean as has_contact,
+select o.number, o.status,
+       exists (select from notifications n
+               where n.order_id = o.id and n.change = 'order-shipped' and n.state = 'sent') as told_of_shipping,
+       exists (select from notifications n
+               where n.order_id = o.id and n.change = 'order-placed' and n.state = 'sending' and n.last_error is null
+                 and n.claimed_at >= clock_timestamp() - make_interval(secs => $1::float8)) as confirming,
+       o.total_amount, o.currency, (c.order_id is not null)::boolean as has_contact,
        coalesce(c.name, '')::text as name, coalesce(c.email, '')::text as email,
        coalesce(c.line1, '')::text as line1, coalesce(c.line2, '')::text as line2, coalesce(c.city, '')::text as city,
        coalesce(c.postal_code, '')::text as postal_code, coalesce(c.country, '')::text as country
 from orders o
 left join order_contacts c on c.order_id = o.id
-where o.id = $1
+where o.id = $2
 `
 
-type FindOrderRow struct {
-	Number      string
-	TotalAmount int64
-	Currency    string
-	HasContact  bool
-	Name        string
-	Email       string
-	Line1       string
-	Line2       string
-	City        string
-	PostalCode  string
-	Country     string
+type FindOrderParams struct {
+	LeaseSeconds float64
+	OrderID      uuid.UUID
 }
 
-// A contact that was erased leaves an order without an address.
-func (q *Queries) FindOrder(ctx context.Context, orderID uuid.UUID) (FindOrderRow, error) {
-	row := q.db.QueryRow(ctx, findOrder, orderID)
+type FindOrderRow struct {
+	Number         string
+	Status         string
+	ToldOfShipping bool
+	Confirming     bool
+	TotalAmount    int64
+	Currency       string
+	HasContact     bool
+	Name           string
+	Email          string
+	Line1          string
+	Line2          string
+	City           string
+	PostalCode     string
+	Country        string
+}
+
+// A contact that was erased leaves an order without an address. A confirmation
+// is on its way while somebody holds the claim for it.
+func (q *Queries) FindOrder(ctx context.Context, arg FindOrderParams) (FindOrderRow, error) {
+	row := q.db.QueryRow(ctx, findOrder, arg.LeaseSeconds, arg.OrderID)
 	var i FindOrderRow
 	err := row.Scan(
 		&i.Number,
+		&i.Status,
+		&i.ToldOfShipping,
+		&i.Confirming,
 		&i.TotalAmount,
 		&i.Currency,
 		&i.HasContact,
@@ -97,6 +117,33 @@ func (q *Queries) FindState(ctx context.Context, arg FindStateParams) (string, e
 	var state string
 	err := row.Scan(&state)
 	return state, err
+}
+
+const giveUp = `-- name: GiveUp :exec
+update notifications set state = $1, refused_for = $2, last_error = $3::text
+where order_id = $4 and change = $5 and state = 'sending' and attempts = $6
+`
+
+type GiveUpParams struct {
+	State      string
+	RefusedFor *string
+	Reason     string
+	OrderID    uuid.UUID
+	Change     string
+	Attempts   int32
+}
+
+// Only one's own claim, as in Release.
+func (q *Queries) GiveUp(ctx context.Context, arg GiveUpParams) error {
+	_, err := q.db.Exec(ctx, giveUp,
+		arg.State,
+		arg.RefusedFor,
+		arg.Reason,
+		arg.OrderID,
+		arg.Change,
+		arg.Attempts,
+	)
+	return err
 }
 
 const listLines = `-- name: ListLines :many
@@ -135,28 +182,6 @@ func (q *Queries) ListLines(ctx context.Context, orderID uuid.UUID) ([]ListLines
 	return items, nil
 }
 
-const markRefused = `-- name: MarkRefused :exec
-update notifications set state = 'refused', last_error = $1::text
-where order_id = $2 and change = $3 and state = 'sending' and attempts = $4
-`
-
-type MarkRefusedParams struct {
-	Reason   string
-	OrderID  uuid.UUID
-	Change   string
-	Attempts int32
-}
-
-func (q *Queries) MarkRefused(ctx context.Context, arg MarkRefusedParams) error {
-	_, err := q.db.Exec(ctx, markRefused,
-		arg.Reason,
-		arg.OrderID,
-		arg.Change,
-		arg.Attempts,
-	)
-	return err
-}
-
 const markSent = `-- name: MarkSent :exec
 update notifications
 set state = 'sent', message_id = $1::text, sent_at = clock_timestamp(), last_error = null
@@ -176,21 +201,23 @@ func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) error {
 }
 
 const release = `-- name: Release :exec
-update notifications set last_error = $1::text
-where order_id = $2 and change = $3 and state = 'sending' and attempts = $4
+update notifications set last_error = $1::text, uncertain = uncertain + $2::int
+where order_id = $3 and change = $4 and state = 'sending' and attempts = $5
 `
 
 type ReleaseParams struct {
-	Reason   string
-	OrderID  uuid.UUID
-	Change   string
-	Attempts int32
+	Reason    string
+	Uncertain int32
+	OrderID   uuid.UUID
+	Change    string
+	Attempts  int32
 }
 
 // Only one's own claim: another may have begun after the lease.
 func (q *Queries) Release(ctx context.Context, arg ReleaseParams) error {
 	_, err := q.db.Exec(ctx, release,
 		arg.Reason,
+		arg.Uncertain,
 		arg.OrderID,
 		arg.Change,
 		arg.Attempts,

@@ -105,6 +105,8 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"cancelled_for_the_told_reason":         `update orders set status = 'cancelled', cancel_reason = 'out_of_stock' where id = $1`,
 		"shipped_orders_have_one_shipment":      `delete from shipments where order_id = $1`,
 		"mails_have_a_cause":                    `insert into notifications (order_id, change, state, claimed_at) values ($1, 'order-cancelled', 'refused', now())`,
+		"refused_mails_are_explained":           `update notifications set state = 'refused', message_id = null, sent_at = null, refused_for = 'mail_refused' where order_id = $1 and change = 'order-shipped'`,
+		"superseded_mails_were_overtaken":       `update notifications set state = 'superseded', message_id = null, sent_at = null where order_id = $1 and change = 'order-placed'; delete from notifications where order_id = $1 and change = 'order-shipped'`,
 		"no_personal_data_in_events":            `update order_events set data = data || '{"note": "for ADA@example.com"}' where order_id = $1 and name = 'order-placed'`,
 		"events_name_the_payment":               `update payments set provider_id = 'pay_another' where order_id = $1`,
 		"traces_are_unbroken":                   `update order_events set traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' where order_id = $1 and name = 'order-shipped'`,

@@ -1,4 +1,4 @@
--- at rest: Each change that customers are told of has its mail, sent or refused for good.
+-- at rest: Each change that customers are told of has its mail: sent, refused for good, or superseded by a later one.
 select e.order_id, e.name, n.state, n.attempts, n.last_error
 from order_events e
 left join notifications n on n.order_id = e.order_id

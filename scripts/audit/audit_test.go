@@ -377,21 +377,104 @@ func TestEachLieIsFound(t *testing.T) {
 		"a mail twice, and nothing crashed": {
 			func(s *shop) { s.post(s.shipped, "order-shipped") },
 			[]string{mailCheck},
-			"SHIPPED/order-shipped: our database says 1 attempts, 2 arrived\n",
+			"SHIPPED/order-shipped: our database says sent, 0 attempts of unknown outcome; 2 arrived\n",
+		},
+		"a mail twice, though the first attempt was answered": {
+			func(s *shop) {
+				s.exec(`update notifications set attempts = 2 where order_id = $1`, s.shipped.ID)
+				s.post(s.shipped, "order-shipped")
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says sent, 0 attempts of unknown outcome; 2 arrived\n",
+		},
+		"a mail once too often": {
+			func(s *shop) {
+				s.exec(`update notifications set attempts = 5, uncertain = 1 where order_id = $1`, s.shipped.ID)
+				s.post(s.shipped, "order-shipped")
+				s.post(s.shipped, "order-shipped")
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says sent, 1 attempts of unknown outcome; 3 arrived\n",
+		},
+		"a mail to somebody else": {
+			func(s *shop) {
+				s.exec(`update notifications set uncertain = 1 where order_id = $1`, s.shipped.ID)
+				s.postTo(s.shipped, "order-shipped", `"to": [{"email": "eve@example.com"}]`)
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: it went to somebody else than the order's contact\n",
+		},
+		"a mail to somebody else as well": {
+			func(s *shop) {
+				s.exec(`update notifications set uncertain = 1 where order_id = $1`, s.shipped.ID)
+				s.postTo(s.shipped, "order-shipped", `"to": [{"email": "ada@example.com"}], "bcc": [{"email": "eve@example.com"}]`)
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: it went to somebody else than the order's contact\n",
+		},
+		"mails to who the contact isn't": {
+			func(s *shop) {
+				s.exec(`update order_contacts set email = 'eve@example.com' where order_id = $1`, s.shipped.ID)
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-placed: it went to somebody else than the order's contact\n",
 		},
 		"a refused mail that arrived": {
 			func(s *shop) {
-				s.exec(`update notifications set state = 'refused', message_id = null, sent_at = null where order_id = $1 and change = 'order-shipped'`, s.shipped.ID)
+				s.unsent(s.shipped, "order-shipped", `state = 'refused', refused_for = 'address_refused'`)
 			},
 			[]string{mailCheck},
-			"SHIPPED/order-shipped: our database says refused, 1 arrived\n",
+			"SHIPPED/order-shipped: our database says refused, 0 attempts of unknown outcome; 1 arrived\n",
+		},
+		"a superseded mail that arrived": {
+			func(s *shop) { s.unsent(s.shipped, "order-placed", `state = 'superseded'`) },
+			[]string{mailCheck},
+			"SHIPPED/order-placed: our database says superseded, 0 attempts of unknown outcome; 1 arrived\n",
+		},
+		"a mail given back that arrived": {
+			func(s *shop) {
+				s.unsent(s.shipped, "order-shipped", `state = 'sending', last_error = 'status 429'`)
+			},
+			[]string{"every_change_is_mailed", mailCheck},
+			"SHIPPED/order-shipped: our database says sending, 0 attempts of unknown outcome; 1 arrived\n",
 		},
 		"a mail that is never sent": {
-			func(s *shop) {
-				s.exec(`update notifications set state = 'sending', message_id = null, sent_at = null where order_id = $1 and change = 'order-shipped'`, s.shipped.ID)
-			},
+			func(s *shop) { s.unsent(s.shipped, "order-shipped", `state = 'sending'`) },
 			[]string{"every_change_is_mailed"},
 			"order_id=SHIPPED name=order-shipped state=sending attempts=1 ",
+		},
+		"a mail refused for no fault of its recipient": {
+			func(s *shop) { s.untold("mail_refused") },
+			[]string{"refused_mails_are_explained"},
+			"order_id=",
+		},
+		"a mail refused as its contact was erased, which wasn't": {
+			func(s *shop) { s.untold("contact_erased") },
+			[]string{"refused_mails_are_explained"},
+			"order_id=",
+		},
+		"a mail refused as there was no address, and there is": {
+			func(s *shop) {
+				s.unsent(s.shipped, "order-shipped", `state = 'refused', refused_for = 'address_invalid', uncertain = 1`)
+			},
+			[]string{mailCheck},
+			"SHIPPED/order-shipped: our database says no address to write to, and there is one\n",
+		},
+		"a confirmation superseded by nothing": {
+			func(s *shop) {
+				s.exec(`delete from notifications where order_id = $1`, s.shipped.ID)
+				s.exec(`insert into notifications (order_id, change, state, claimed_at, uncertain) values ($1, 'order-placed', 'superseded', now(), 1)`, s.shipped.ID)
+			},
+			[]string{"superseded_mails_were_overtaken", "every_change_is_mailed", mailCheck},
+			"order_id=SHIPPED change=order-placed status=shipped\n",
+		},
+		"all mails refused": {
+			func(s *shop) {
+				s.request("DELETE", "/api/messages", "")
+				s.exec(`update notifications set state = 'refused', refused_for = 'address_refused', message_id = null, sent_at = null`)
+			},
+			[]string{mailCheck},
+			"no mail was sent: 0 superseded; 6 refused: 0 contact erased, 0 no address, 6 address refused by SendGrid, 0 unexplained\n",
 		},
 		"a label missing": {
 			func(s *shop) { s.deleteLabel(s.shipped) },
@@ -521,9 +604,24 @@ func TestHarmlessOddities(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(s *shop){
 		"a mail twice around a crash": func(s *shop) {
-			s.exec(`update notifications set attempts = 2 where order_id = $1`, s.shipped.ID)
+			s.exec(`update notifications set attempts = 2, uncertain = 1 where order_id = $1`, s.shipped.ID)
 			s.post(s.shipped, "order-shipped")
 		},
+		"a confirmation superseded, and an attempt at it that arrived": func(s *shop) {
+			s.unsent(s.shipped, "order-placed", `state = 'superseded', uncertain = 1`)
+		},
+		"a mail to a contact that is erased by now": func(s *shop) {
+			s.exec(`delete from order_contacts where order_id = $1`, s.shipped.ID)
+		},
+		"a contact erased before there was a mail": func(s *shop) {
+			order := s.untold("contact_erased")
+			s.exec(`delete from order_contacts where order_id = $1`, order.ID)
+		},
+		"an address that is none": func(s *shop) {
+			order := s.untold("address_invalid")
+			s.exec(`update order_contacts set email = 'ada@' where order_id = $1`, order.ID)
+		},
+		"an address that SendGrid doesn't take": func(s *shop) { s.untold("address_refused") },
 		"a refusal for nobody": func(s *shop) {
 			_, err := s.provider.Authorise(s.Context(), payment.AuthoriseRequest{OrderID: "nobody", Amount: eur(100), Method: "pm_card_visa_chargeDeclined"})
 			s.must(err)
@@ -558,6 +656,31 @@ func TestHarmlessOddities(t *testing.T) {
 			happen(s)
 			wantClean(t, s)
 		})
+	}
+}
+
+// TestRefusalsAreCounted has a mail for each reason that lies with its recipient.
+func TestRefusalsAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.exec(`delete from order_contacts where order_id = $1`, s.untold("contact_erased").ID)
+	s.exec(`update order_contacts set email = 'ada@' where order_id = $1`, s.untold("address_invalid").ID)
+	s.untold("address_refused")
+	s.untold("address_refused")
+	want := "(6 mails, 0 of them sent again after a crash or a lost answer; 0 superseded; 4 refused: 1 contact erased, 1 no address, 2 address refused by SendGrid, 0 unexplained)"
+	if out := wantClean(t, s); !strings.Contains(out, want) {
+		t.Errorf("the report lacks %q:\n%s", want, out)
+	}
+}
+
+// TestNoAddressIsPrinted holds that a report about mails tells nobody's address.
+func TestNoAddressIsPrinted(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.exec(`update order_contacts set email = 'eve@example.com' where order_id = $1`, s.shipped.ID)
+	s.untold("address_invalid")
+	if code, out, trouble := s.audit(); code != exitWrong || strings.Contains(out+trouble, "@") {
+		t.Errorf("audit ends with %d:\n%s%s", code, out, trouble)
 	}
 }
 
@@ -615,6 +738,19 @@ func TestLongSKU(t *testing.T) {
 	if l.wrongText(document("TEST-WITH-ANOTHER…")) == "" {
 		t.Error("a label with another SKU that is cut passes")
 	}
+}
+
+// TestMailUnderWay has mails that arrived, and whose function hasn't come to write
+// that down.
+func TestMailUnderWay(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.unsent(s.shipped, "order-placed", `state = 'sending'`)
+	s.unsent(s.shipped, "order-shipped", `state = 'sending', attempts = 2, uncertain = 1`)
+	s.post(s.shipped, "order-shipped")
+	wantClean(t, s, "--moving")
+	s.post(s.shipped, "order-shipped")
+	wantFailed(t, s, "SHIPPED/order-shipped: our database says sending, 1 attempts of unknown outcome; 3 arrived\n", []string{mailCheck}, "--moving")
 }
 
 // TestLiesOfASystemAtWork are found though orders are on their way.

@@ -36,9 +36,15 @@ type order struct {
 
 // mail is what our database has of a mail to a customer.
 type mail struct {
-	state     string
-	attempts  int
-	messageID string
+	state string
+	// uncertain is how many attempts ended without anybody knowing whether the
+	// mail was taken; underway, that one goes on.
+	uncertain  int
+	underway   bool
+	messageID  string
+	refusedFor string
+	// email is empty where the contact was erased.
+	email string
 }
 
 // label is what our database has of a parcel's label.
@@ -99,8 +105,11 @@ func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
 		return books{}, fmt.Errorf("read orders: %w", err)
 	}
 	var m mail
-	err = each(ctx, tx, `select order_id::text, change, state, attempts, coalesce(message_id, '') from notifications`,
-		[]any{&id, &change, &m.state, &m.attempts, &m.messageID},
+	err = each(ctx, tx, `
+		select n.order_id::text, n.change, n.state, n.uncertain, n.state = 'sending' and n.last_error is null,
+		       coalesce(n.message_id, ''), coalesce(n.refused_for, ''), coalesce(c.email, '')
+		from notifications n left join order_contacts c on c.order_id = n.order_id`,
+		[]any{&id, &change, &m.state, &m.uncertain, &m.underway, &m.messageID, &m.refusedFor, &m.email},
 		func() { b.mails[mailKey(id, change)] = m })
 	if err != nil {
 		return books{}, fmt.Errorf("read notifications: %w", err)

@@ -225,16 +225,36 @@ func (s *shop) tell(order stagetest.Order, change string) {
 		order.ID, change, s.post(order, change))
 }
 
-// post sends a mail, and returns its message id.
+// post sends a mail to the order's contact, and returns its message id.
 func (s *shop) post(order stagetest.Order, change string) string {
 	s.Helper()
-	body := fmt.Sprintf(`{"personalizations": [{"to": [{"email": "ada@example.com"}]}], "from": {"email": "shop@example.com"}, "subject": "Your order",
-		"content": [{"type": "text/plain", "value": "News"}], "custom_args": {"order_id": "%s", "change": "%s"}}`, order.ID, change)
+	return s.postTo(order, change, `"to": [{"email": "ada@example.com"}]`)
+}
+
+func (s *shop) postTo(order stagetest.Order, change, recipients string) string {
+	s.Helper()
+	body := fmt.Sprintf(`{"personalizations": [{%s}], "from": {"email": "shop@example.com"}, "subject": "Your order",
+		"content": [{"type": "text/plain", "value": "News"}], "custom_args": {"order_id": "%s", "change": "%s"}}`, recipients, order.ID, change)
 	response := s.request(http.MethodPost, "/v3/mail/send", body)
 	if response.StatusCode != http.StatusAccepted {
 		s.Fatalf("send mail: %s", response.Status)
 	}
 	return response.Header.Get("X-Message-Id")
+}
+
+// unsent has it on record that a mail was not sent.
+func (s *shop) unsent(order stagetest.Order, change, set string) {
+	s.Helper()
+	s.exec(`update notifications set message_id = null, sent_at = null, `+set+` where order_id = $1 and change = $2`, order.ID, change)
+}
+
+// untold makes a cancelled order whose customer was not told, for a reason.
+func (s *shop) untold(refusedFor string) stagetest.Order {
+	s.Helper()
+	order := stagetest.Place(s, s.pool, events.StatusCancelled)
+	s.exec(`insert into notifications (order_id, change, state, claimed_at, refused_for) values ($1, 'order-cancelled', 'refused', now(), $2)`, order.ID, refusedFor)
+	s.finish()
+	return order
 }
 
 // request asks the mailbox for something.

@@ -27,7 +27,7 @@ func (s *System) saveEnvironment() error {
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
 		fmt.Fprintf(&text, "%s='%s'\n", name, strings.ReplaceAll(variables[name], "'", `'\''`))
 	}
-	if err := os.WriteFile(s.plan.path(environmentFile), []byte(text.String()), 0o600); err != nil {
+	if err := writeWhole(s.plan.path(environmentFile), text.String()); err != nil {
 		return fmt.Errorf("write environment: %w", err)
 	}
 	return nil

@@ -185,7 +185,7 @@ func (p *plan) findPostgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	dir, err := claimPostgresDir(p.State, owner)
+	dir, err := placeDatabase(p.State, owner)
 	if err != nil {
 		return err
 	}
@@ -210,7 +210,7 @@ func (o Options) installation(ctx context.Context, owner postgres.Owner, port in
 		if err := claim(o.State); err != nil {
 			return found, err
 		}
-		dir, errDir := claimPostgresDir(o.State, owner)
+		dir, errDir := placeDatabase(o.State, owner)
 		if errDir != nil {
 			return found, errDir
 		}

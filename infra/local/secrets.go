@@ -35,10 +35,7 @@ func generatedKeys() []string {
 	}
 }
 
-const (
-	secretsFile = "secrets"
-	unfinished  = ".new" // ends the name of a file that is being written
-)
+const secretsFile = "secrets"
 
 // loadSecrets reads the secrets of earlier runs, and adds those that are missing.
 func (p *plan) loadSecrets() error {
@@ -102,8 +99,11 @@ func (p *plan) checkNoCluster() error {
 	if err != nil {
 		return err
 	}
-	cluster := postgres.Cluster{Dir: postgresDir(p.State, owner)}
-	if cluster.Exists() {
+	dir, err := databaseDir(p.State, owner)
+	if err != nil {
+		return err
+	}
+	if dir != "" && (postgres.Cluster{Dir: dir}).Exists() {
 		return p.lockedOut("has lost")
 	}
 	return nil
@@ -132,11 +132,7 @@ func (s Secrets) save(path string) error {
 	for _, key := range slices.Sorted(maps.Keys(s)) {
 		fmt.Fprintf(&text, "%s=%s\n", key, s[key])
 	}
-	temporary := path + unfinished
-	if err := os.WriteFile(temporary, []byte(text.String()), 0o600); err != nil {
-		return fmt.Errorf("write secrets: %w", err)
-	}
-	if err := os.Rename(temporary, path); err != nil {
+	if err := writeWhole(path, text.String()); err != nil {
 		return fmt.Errorf("write secrets: %w", err)
 	}
 	return nil

@@ -1,8 +1,6 @@
 package local
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -68,36 +66,6 @@ func (l *stateLock) lost() bool {
 	return err != nil || !os.SameFile(held, there)
 }
 
-// postgresDir is where the private cluster lives: in the state folder, unless
-// root runs this and the user who runs Postgres for root can't get there, as in
-// a home folder. Then it is a folder that belongs to that state folder alone.
-func postgresDir(state string, owner postgres.Owner) string {
-	if owner.CanEnter(state) {
-		return filepath.Join(state, "postgres")
-	}
-	return outsideDir(state)
-}
-
-func outsideDir(state string) string {
-	sum := sha256.Sum256([]byte(state))
-	return filepath.Join("/var/tmp", "orderflow-"+hex.EncodeToString(sum[:6]))
-}
-
-// claimPostgresDir makes sure that the private cluster's folder is ours. In the
-// state folder all is; in /var/tmp anybody may have put a folder, or a link to
-// one, in its place, with data or programs of theirs in it.
-func claimPostgresDir(state string, owner postgres.Owner) (string, error) {
-	dir := postgresDir(state, owner)
-	if dir != outsideDir(state) {
-		return dir, nil
-	}
-	err := owner.Claim(dir)
-	if errors.Is(err, postgres.ErrForeign) {
-		err = fmt.Errorf("%s, where PostgreSQL's data would be, was made by somebody else: remove it, or choose another folder with --state", dir)
-	}
-	return dir, err
-}
-
 // Reset removes everything that was kept: orders, mails, secrets, logs. A folder
 // that is not ours stays as it is.
 func Reset(options Options) error {
@@ -114,7 +82,7 @@ func Reset(options Options) error {
 	case !found.marked && found.empty:
 		return nil
 	case !found.marked:
-		return foreign(options.State)
+		return foreign(options.State, found)
 	}
 	lock, err := lockState(options.State)
 	if err != nil {
@@ -132,16 +100,15 @@ func Reset(options Options) error {
 }
 
 func (o Options) remove(owner postgres.Owner) error {
-	if dir := outsideDir(o.State); owner.Owns(dir) {
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
+	if err := removeOutside(o.State, owner); err != nil {
+		return err
 	}
 	// By name, not the folder as a whole: somebody may have put something there.
 	// The marker is the last to go, so that what was cut short can be done again.
 	for _, name := range []string{
 		"postgres", "kafka", "mailbox", "payment-provider", "s3", "logs", "run",
-		secretsFile, secretsFile + unfinished, environmentFile, probeFile, "lock",
+		secretsFile, secretsFile + unfinished, environmentFile, environmentFile + unfinished,
+		placeFile, placeFile + unfinished, probeFile, "lock",
 	} {
 		if err := os.RemoveAll(o.path(name)); err != nil {
 			return err

@@ -71,7 +71,7 @@ func (c Cluster) Init(ctx context.Context) error {
 		return fmt.Errorf("clear postgres folder: %w", err)
 	}
 	for _, dir := range []string{c.Dir, unfinished} {
-		if err := c.Owner.own(dir); err != nil {
+		if err := c.Owner.Own(dir); err != nil {
 			return err
 		}
 	}

@@ -86,8 +86,8 @@ func AboveMode() os.FileMode {
 	return 0o750
 }
 
-// own makes dir, for the owner alone.
-func (o Owner) own(dir string) error {
+// Own makes dir, for the owner alone.
+func (o Owner) Own(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), AboveMode()); err != nil {
 		return fmt.Errorf("make folder: %w", err)
 	}
@@ -103,20 +103,34 @@ func (o Owner) own(dir string) error {
 	return nil
 }
 
-// ErrForeign says that somebody else made what is in a folder's place.
-var ErrForeign = errors.New("made by somebody else")
+// CheckData says why the owner can't run a server on the cluster in dir: Postgres
+// wants its data to be of the user who runs it.
+func (o Owner) CheckData(dir string) error {
+	info, err := os.Lstat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return errors.New("the folder is gone")
+	}
+	if err != nil {
+		return fmt.Errorf("look at postgres folder: %w", err)
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !info.IsDir() || !ok {
+		return errors.New("it is no folder")
+	}
+	if uid := int(stat.Uid); uid != o.UID {
+		return fmt.Errorf("they belong to %s, and PostgreSQL would run as %s", userName(uid), userName(o.UID))
+	}
+	if !o.CanEnter(dir) {
+		return fmt.Errorf("PostgreSQL would run as %s, who can't enter the folders above", userName(o.UID))
+	}
+	return nil
+}
 
-// Claim makes dir for the owner alone, where everybody may make folders. What is
-// there already must be ours.
-func (o Owner) Claim(dir string) error {
-	err := os.Mkdir(dir, 0o700)
-	if errors.Is(err, os.ErrExist) && !o.Owns(dir) {
-		return fmt.Errorf("%w: %s", ErrForeign, dir)
+func userName(uid int) string {
+	if found, err := user.LookupId(strconv.Itoa(uid)); err == nil {
+		return "user " + found.Username
 	}
-	if err != nil && !errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("make folder: %w", err)
-	}
-	return o.own(dir)
+	return "user " + strconv.Itoa(uid)
 }
 
 // Owns tells whether dir is a folder, not a link to one, of the owner's or ours.

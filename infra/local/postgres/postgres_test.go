@@ -193,31 +193,48 @@ func TestCanEnter(t *testing.T) {
 	}
 }
 
-// In a folder of everybody's, what somebody else has put in our place isn't used.
-func TestClaim(t *testing.T) {
+// Data that the server could not run on are told from those it can, before it tries.
+func TestCheckData(t *testing.T) {
 	t.Parallel()
 	self := postgres.Owner{UID: os.Getuid(), GID: os.Getgid()}
-	dir := filepath.Join(t.TempDir(), "ours")
+	stranger := postgres.Owner{UID: os.Getuid() + 12345, GID: os.Getgid() + 12345, Lent: true}
+	dir := filepath.Join(t.TempDir(), "postgres")
 	for range 2 {
-		if err := self.Claim(dir); err != nil || !self.Owns(dir) {
-			t.Errorf("Claim() of a folder of ours = %v", err)
+		if err := self.Own(dir); err != nil {
+			t.Fatal(err)
 		}
 	}
 	link, file := dir+".link", dir+".file"
 	if err := errors.Join(os.Symlink(dir, link), os.WriteFile(file, nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	theirs := "/usr"
-	if os.Getuid() == 0 {
-		theirs = t.TempDir()
-		if err := os.Chown(theirs, 54321, 54321); err != nil {
-			t.Fatal(err)
+	closedAbove := self
+	closedAbove.Lent = true
+	if err := os.Chmod(filepath.Dir(dir), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := closedAbove.CheckData(dir); err == nil || !strings.Contains(err.Error(), "can't enter") {
+		t.Errorf("CheckData() below a closed folder = %v", err)
+	}
+	if err := os.Chmod(filepath.Dir(dir), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		owner postgres.Owner
+		dir   string
+		want  string
+	}{
+		"a stranger's": {stranger, dir, "they belong to"},
+		"a link":       {self, link, "no folder"},
+		"a file":       {self, file, "no folder"},
+		"gone":         {self, dir + ".gone", "gone"},
+	} {
+		if err := test.owner.CheckData(test.dir); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("CheckData() of %s = %v, want %q", name, err, test.want)
 		}
 	}
-	for _, planted := range []string{link, file, theirs} {
-		if err := self.Claim(planted); !errors.Is(err, postgres.ErrForeign) {
-			t.Errorf("Claim(%s) = %v, want ErrForeign", filepath.Base(planted), err)
-		}
+	if err := self.CheckData(dir); err != nil || !self.Owns(dir) || self.Owns(link) {
+		t.Errorf("CheckData() of our own = %v", err)
 	}
 }
 

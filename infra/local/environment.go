@@ -41,7 +41,7 @@ func Environment(options Options) (string, error) {
 		return "", err
 	}
 	text, err := os.ReadFile(options.path(environmentFile))
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || (err == nil && !stateLocked(options.State)) {
 		return "", fmt.Errorf("no system is running with the data in %s: start it with make run", options.State)
 	}
 	if err != nil {

@@ -24,6 +24,10 @@ type Options struct {
 	KafkaBrokers []string
 	S3           *S3Account
 
+	// Hidden names what a Postgres client here would have been told besides
+	// DATABASE_URL, and functions are not: it is said where that can be the reason.
+	Hidden []string
+
 	// Settings replace values of the ConfigMap.
 	Settings map[string]string
 

@@ -153,16 +153,24 @@ func (p *plan) checkDatabase(ctx context.Context) error {
 	}
 	config, err := pgx.ParseConfig(p.DatabaseURL)
 	if err != nil {
-		return errors.New("DATABASE_URL is not a Postgres URL: write postgres://user:password@host:5432/database, or unset it to get a private Postgres")
+		return fmt.Errorf("DATABASE_URL is not a Postgres URL: write postgres://user:password@host:5432/database%s, or unset it to get a private Postgres", p.hidden())
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
-		return fmt.Errorf("DATABASE_URL leads nowhere: user %s, database %s on %s: %s: check it, or unset it to get a private Postgres",
-			config.User, config.Database, net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), innermost(err))
+		return fmt.Errorf("DATABASE_URL leads nowhere: user %s, database %s on %s: %s: check it%s, or unset it to get a private Postgres",
+			config.User, config.Database, net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), innermost(err), p.hidden())
 	}
 	return conn.Close(ctx)
+}
+
+// hidden says what of the user's the functions don't get.
+func (p *plan) hidden() string {
+	if len(p.Hidden) == 0 {
+		return ""
+	}
+	return " and write all into it, since functions get no " + strings.Join(p.Hidden, ", ")
 }
 
 // innermost is the end of a chain of errors, the part that says what happened

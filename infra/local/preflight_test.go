@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -113,7 +114,11 @@ func TestSecondSystemIsRefused(t *testing.T) {
 // refusal runs the command, which must fail, and returns what it writes.
 func refusal(t *testing.T, o local.Options, extra []string) string {
 	t.Helper()
-	cmd := command(t, o, extra...)
+	return refusalOf(t, command(t, o, extra...))
+}
+
+func refusalOf(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	if err := cmd.Run(); err == nil {

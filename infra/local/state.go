@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/orderflow-project/orderflow/infra/local/postgres"
 )
@@ -22,7 +23,7 @@ func lockState(dir string) (*stateLock, error) {
 	if err != nil {
 		return nil, unwritable(dir, err)
 	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := flock(file); err != nil {
 		defer file.Close() //nolint:errcheck // nothing was written
 		content, _ := os.ReadFile(file.Name())
 		return nil, fmt.Errorf("the system is running already, with the data in %s (process %s): stop it, or choose another folder and ports with --state and --port-offset",
@@ -33,6 +34,34 @@ func lockState(dir string) (*stateLock, error) {
 		return nil, unwritable(dir, err)
 	}
 	return &stateLock{file}, nil
+}
+
+const (
+	lockTries = 5
+	lockPause = 20 * time.Millisecond
+)
+
+// flock tries more than once: whoever looks whether a system runs holds the lock
+// for a moment.
+func flock(file *os.File) error {
+	for try := 1; ; try++ {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil || try == lockTries {
+			return err
+		}
+		<-time.After(lockPause)
+	}
+}
+
+// stateLocked tells whether a system runs with the state folder, however the
+// last one has ended.
+func stateLocked(dir string) bool {
+	file, err := os.Open(filepath.Join(dir, "lock"))
+	if err != nil {
+		return false
+	}
+	defer file.Close() //nolint:errcheck // nothing was written
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
 }
 
 func writePid(file *os.File) error {

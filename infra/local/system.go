@@ -6,10 +6,14 @@ package local
 import (
 	"context"
 	"maps"
+	"net"
+	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/orderflow-project/orderflow/infra/local/supervisor"
@@ -72,6 +76,10 @@ func Start(ctx context.Context, options Options) (*System, error) {
 
 // open does all that comes before the first process.
 func open(ctx context.Context, plan *plan, lock *stateLock) (*System, error) {
+	// A run that was killed has left its addresses.
+	if err := os.RemoveAll(plan.path(environmentFile)); err != nil {
+		return nil, unwritable(plan.State, err)
+	}
 	if err := plan.loadSecrets(); err != nil {
 		return nil, err
 	}
@@ -146,6 +154,24 @@ func (s *System) Addresses() Addresses { return maps.Clone(s.plan.addresses) }
 
 // DatabaseURL is how to connect to the database.
 func (s *System) DatabaseURL() string { return s.plan.secrets[keyDatabaseURL] }
+
+// ShownDatabase is the database for people to see: with the password of a
+// private one, which is for this machine alone, and without that of the user's.
+func (s *System) ShownDatabase() string {
+	if s.plan.DatabaseURL == "" {
+		return s.DatabaseURL()
+	}
+	// Parsed, since it need not be a URL, and a URL may have a password in its query.
+	config, err := pgx.ParseConfig(s.plan.DatabaseURL)
+	if err != nil {
+		return "your own"
+	}
+	shown := url.URL{
+		Scheme: "postgres", User: url.User(config.User),
+		Host: net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))), Path: "/" + config.Database,
+	}
+	return shown.String()
+}
 
 // Secrets are what the functions were given as secrets, by key.
 func (s *System) Secrets() Secrets { return maps.Clone(s.plan.secrets) }

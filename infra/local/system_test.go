@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -207,7 +208,7 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	localtest.Eventually(t, "the system is up", time.Minute, func() bool { return pid(o.State, "ping-source") > 0 })
+	localtest.Eventually(t, "the system is up", time.Minute, func() bool { return exists(filepath.Join(o.State, "environment")) })
 	names, _ := filepath.Glob(filepath.Join(o.State, "run", "*.pid"))
 	var pids []int
 	for _, path := range names {
@@ -217,6 +218,9 @@ func TestKilledSupervisorLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // says that it was killed
+	if text, err := local.Environment(o); err == nil {
+		t.Errorf("a system that was killed is still found: %s", text)
+	}
 	for _, pid := range pids {
 		localtest.Eventually(t, "process "+strconv.Itoa(pid)+" ends", 5*time.Second, func() bool { return !alive(pid) })
 	}
@@ -292,6 +296,43 @@ func TestOwnDatabaseAndKafka(t *testing.T) {
 	got := environment(t, ours, "storefront")
 	if want := "DATABASE_URL=" + theirs.DatabaseURL(); !slices.Contains(got, want) {
 		t.Errorf("the storefront isn't given the database: %q", got)
+	}
+	assertRefusalOfPartialURL(t, theirs)
+	assertNoPasswordShown(t, theirs)
+}
+
+// assertRefusalOfPartialURL has a DATABASE_URL that is whole only with what
+// functions don't get.
+func assertRefusalOfPartialURL(t *testing.T, theirs *local.System) {
+	t.Helper()
+	whole, err := url.Parse(theirs.DatabaseURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	password, _ := whole.User.Password()
+	home := t.TempDir()
+	line := strings.Join([]string{"*:*:*:*", password}, ":")
+	if err := os.WriteFile(filepath.Join(home, ".pgpass"), []byte(line+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, variable := range map[string]string{"PGPASSWORD": "PGPASSWORD=" + password, ".pgpass": "HOME=" + home} {
+		o := localtest.Options(t, options())
+		cmd := command(t, o, "--database-url", strings.Replace(whole.String(), ":"+password+"@", "@", 1))
+		cmd.Env = append(cmd.Env, variable)
+		assertRefusal(t, refusalOf(t, cmd), []string{"DATABASE_URL", "password", "functions get no " + name})
+	}
+}
+
+// assertNoPasswordShown starts a system on a database of the user's, who may show
+// the screen to others.
+func assertNoPasswordShown(t *testing.T, theirs *local.System) {
+	t.Helper()
+	o := options()
+	o.DatabaseURL = theirs.DatabaseURL()
+	shown := localtest.Start(t, o).ShownDatabase()
+	host := theirs.Addresses().Host("postgres")
+	if want := "postgres://orderflow@" + host + "/orderflow"; shown != want {
+		t.Errorf("the database is shown as %s, want %s", shown, want)
 	}
 }
 

@@ -40,6 +40,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	options.Hidden = hideDatabaseSettings()
 	system, err := local.Start(ctx, options)
 	if err != nil && ctx.Err() != nil {
 		screen.Print("stopped before it was ready\n")
@@ -93,6 +94,28 @@ func (c *runCommand) options(screen *console.Console) (local.Options, error) {
 	return options, nil
 }
 
+// hideDatabaseSettings removes what a Postgres client would add to DATABASE_URL
+// from our own environment, and names it: functions don't get it, and so must
+// neither the check of the database nor its migration. HOME leads to .pgpass.
+func hideDatabaseSettings() []string {
+	var hidden []string
+	for _, variable := range os.Environ() {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "PG") && value != "" {
+			hidden = append(hidden, name)
+		}
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		if _, err := os.Stat(filepath.Join(home, ".pgpass")); err == nil {
+			hidden = append(hidden, ".pgpass")
+		}
+	}
+	for _, name := range append(hidden, "HOME") {
+		_ = os.Unsetenv(name) // .pgpass is none, which does no harm
+	}
+	return hidden
+}
+
 // welcome tells where everything is.
 func welcome(system *local.System, took time.Duration) string {
 	at := system.Addresses()
@@ -102,7 +125,7 @@ func welcome(system *local.System, took time.Duration) string {
 		{"mailbox", at.Shown("mailbox"), "the mail that customers get"},
 		{"KafkaSink ingress", at.Shown("kafka-sink") + "/orderflow/<sink>", "POST a CloudEvent"},
 		{"Kafka", strings.ReplaceAll(system.Brokers(), "127.0.0.1", "localhost"), ""},
-		{"Postgres", system.DatabaseURL(), ""},
+		{"Postgres", system.ShownDatabase(), ""},
 		{"S3", system.Settings()["AWS_ENDPOINT_URL_S3"], "bucket " + system.Settings()["LABEL_BUCKET"]},
 		{"payment provider", at.Shown("payment-provider"), "a sandbox: no money moves"},
 		{"data and logs", system.StateDir(), "make reset empties it"},

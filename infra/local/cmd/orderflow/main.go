@@ -61,7 +61,10 @@ const impatience = time.Second
 // when somebody insists. What it has started dies with it.
 func cancelOnSignal(cancel context.CancelFunc) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup means to outlive the terminal
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	<-signals
 	cancel()
 	for first := time.Now(); ; {

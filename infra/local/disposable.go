@@ -67,7 +67,7 @@ func (o Options) disposable(ctx context.Context, dir string) (postgres.Cluster, 
 		return cluster, fmt.Errorf("the user that runs PostgreSQL for root can't enter %s: set TMPDIR to a folder that all may enter", os.TempDir())
 	}
 	// Binaries that had to be downloaded stay, where make run looks for them too.
-	if cluster.Installation, err = o.installation(ctx, owner, port); err != nil {
+	if cluster.Installation, err = o.installation(ctx, cluster.Dir, owner, port); err != nil {
 		return cluster, err
 	}
 	return cluster, cluster.Init(ctx)

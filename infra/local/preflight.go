@@ -201,7 +201,7 @@ func (p *plan) findPostgres(ctx context.Context) error {
 		Owner: owner, Dir: dir,
 		Port: p.addresses[postgresServer], Password: p.secrets[keyPostgresPassword],
 	}
-	cluster.Installation, err = p.installation(ctx, owner, cluster.Port)
+	cluster.Installation, err = p.installation(ctx, dir, owner, cluster.Port)
 	if err != nil {
 		return err
 	}
@@ -210,19 +210,12 @@ func (p *plan) findPostgres(ctx context.Context) error {
 	return nil
 }
 
-// installation finds Postgres' binaries, or downloads them; the download tries
-// them at a port.
-func (o Options) installation(ctx context.Context, owner postgres.Owner, port int) (postgres.Installation, error) {
-	found, err := postgres.Find(ctx, o.PostgresBin)
+// installation finds Postgres' binaries for the cluster in dir, or downloads
+// them; the download tries them at a port.
+func (o Options) installation(ctx context.Context, dir string, owner postgres.Owner, port int) (postgres.Installation, error) {
+	found, err := postgres.Find(ctx, o.PostgresBin, postgres.Major(dir), filepath.Join(dir, "binaries", "bin"))
 	if errors.Is(err, postgres.ErrNotFound) && o.PostgresBin == "" {
-		if err := claim(o.State); err != nil {
-			return found, err
-		}
-		dir, errDir := placeDatabase(o.State, owner)
-		if errDir != nil {
-			return found, errDir
-		}
-		found, err = o.download(ctx, filepath.Join(dir, "binaries"), port)
+		found, err = o.download(ctx, owner, port)
 	}
 	if err != nil {
 		return found, fmt.Errorf("%w: install it (apt-get install postgresql, brew install postgresql@17), name the folder of its binaries with --postgres-bin, or set DATABASE_URL", err)
@@ -230,9 +223,17 @@ func (o Options) installation(ctx context.Context, owner postgres.Owner, port in
 	return found, nil
 }
 
-// download fetches the binaries unless an earlier run did.
-func (o Options) download(ctx context.Context, dir string, port int) (postgres.Installation, error) {
-	if found, err := postgres.Find(ctx, filepath.Join(dir, "bin")); err == nil {
+// download fetches the binaries into the state folder, unless an earlier run did.
+func (o Options) download(ctx context.Context, owner postgres.Owner, port int) (postgres.Installation, error) {
+	if err := claim(o.State); err != nil {
+		return postgres.Installation{}, err
+	}
+	dir, err := placeDatabase(o.State, owner)
+	if err != nil {
+		return postgres.Installation{}, err
+	}
+	dir = filepath.Join(dir, "binaries")
+	if found, err := postgres.Find(ctx, filepath.Join(dir, "bin"), 0); err == nil {
 		return found, nil
 	}
 	o.Step("downloading PostgreSQL, since this machine has none")

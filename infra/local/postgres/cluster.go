@@ -115,14 +115,21 @@ func environment() []string {
 	return []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
 }
 
-func (c Cluster) checkVersion() error {
-	content, err := os.ReadFile(filepath.Join(c.data(), "PG_VERSION"))
+// Major is the version that has made the data in dir, which only that version
+// can read; 0 where there are none.
+func Major(dir string) int {
+	content, err := os.ReadFile(filepath.Join(Cluster{Dir: dir}.data(), "PG_VERSION"))
 	if err != nil {
-		return fmt.Errorf("read postgres version: %w", err)
+		return 0
 	}
-	if had := strings.TrimSpace(string(content)); had != strconv.Itoa(c.Installation.Major) {
-		return fmt.Errorf("the data in %s is of PostgreSQL %s, but %s is version %d: make that version available, or empty the data with make reset",
-			c.data(), had, c.Installation.Bin, c.Installation.Major)
+	major, _ := strconv.Atoi(strings.TrimSpace(string(content)))
+	return major
+}
+
+func (c Cluster) checkVersion() error {
+	if made := Major(c.Dir); made != c.Installation.Major {
+		return fmt.Errorf("the data in %s is of PostgreSQL %d, but %s is version %d: make that version available, or empty the data with make reset",
+			c.data(), made, c.Installation.Bin, c.Installation.Major)
 	}
 	return nil
 }

@@ -28,15 +28,24 @@ type Installation struct {
 var ErrNotFound = errors.New("no PostgreSQL server found")
 
 // Find looks for a Postgres that is new enough: in the named folder and nowhere
-// else if there is a name, or else in PATH and where distributions, Homebrew and
-// Postgres.app put it, the newest first.
-func Find(ctx context.Context, named string) (Installation, error) {
+// else if there is a name, or else in PATH, where distributions, Homebrew and
+// Postgres.app put it, and in the further folders. It prefers the version that
+// has made the data, since no other can read them; where there are none (0) or
+// that version isn't, the newest.
+func Find(ctx context.Context, named string, made int, further ...string) (Installation, error) {
 	if named != "" {
 		return inspect(ctx, named)
 	}
+	return choose(ctx, append(candidates(), further...), made)
+}
+
+func choose(ctx context.Context, dirs []string, made int) (Installation, error) {
 	var best Installation
-	for _, dir := range candidates() {
+	for _, dir := range dirs {
 		found, err := inspect(ctx, dir)
+		if err == nil && found.Major == made {
+			return found, nil
+		}
 		if err == nil && found.Major > best.Major {
 			best = found
 		}

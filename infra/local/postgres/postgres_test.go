@@ -19,7 +19,7 @@ import (
 
 func cluster(t *testing.T) postgres.Cluster {
 	t.Helper()
-	installation, err := postgres.Find(t.Context(), "")
+	installation, err := postgres.Find(t.Context(), "", 0)
 	if err != nil {
 		t.Fatalf("these tests need PostgreSQL's server on the machine: %v", err)
 	}
@@ -161,12 +161,12 @@ func TestFind(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := postgres.Find(t.Context(), dir); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := postgres.Find(t.Context(), dir, 0); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Find() = %v, want %q", err, test.want)
 			}
 		})
 	}
-	if _, err := postgres.Find(t.Context(), t.TempDir()); !errors.Is(err, postgres.ErrNotFound) {
+	if _, err := postgres.Find(t.Context(), t.TempDir(), 0); !errors.Is(err, postgres.ErrNotFound) {
 		t.Errorf("Find() in an empty folder = %v, want ErrNotFound", err)
 	}
 }

@@ -70,7 +70,7 @@ func (o Options) disposable(ctx context.Context, dir string) (postgres.Cluster, 
 	if cluster.Installation, err = o.installation(ctx, cluster.Dir, owner, port); err != nil {
 		return cluster, err
 	}
-	return cluster, cluster.Init(ctx)
+	return cluster, cluster.Init(ctx, supervisor.Options{RunDir: dir, LogDir: dir})
 }
 
 // runDisposable starts the server and waits until it is ready.

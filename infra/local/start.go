@@ -30,7 +30,10 @@ func (s *System) startPostgres(ctx context.Context) error {
 	if !cluster.Exists() {
 		s.plan.Step("making a PostgreSQL database")
 	}
-	if err := cluster.Init(ctx); err != nil {
+	if err := cluster.Init(ctx, s.plan.files()); err != nil {
+		return err
+	}
+	if err := cluster.RemoveStale(); err != nil {
 		return err
 	}
 	s.plan.Step("starting PostgreSQL")

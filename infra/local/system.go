@@ -87,9 +87,7 @@ func open(ctx context.Context, plan *plan, lock *stateLock) (*System, error) {
 	if err := plan.preflight(ctx); err != nil {
 		return nil, err
 	}
-	processes, err := supervisor.New(supervisor.Options{
-		RunDir: plan.path("run"), LogDir: plan.path("logs"), Line: plan.Line, Say: plan.Say,
-	})
+	processes, err := supervisor.New(plan.files())
 	if err != nil {
 		return nil, err
 	}
@@ -98,6 +96,11 @@ func open(ctx context.Context, plan *plan, lock *stateLock) (*System, error) {
 	system.unwatch = unwatch
 	go system.watch(watch)
 	return system, nil
+}
+
+// files says where processes have their files, and who hears of them.
+func (p *plan) files() supervisor.Options {
+	return supervisor.Options{RunDir: p.path("run"), LogDir: p.path("logs"), Line: p.Line, Say: p.Say}
 }
 
 // watch notices that the state folder was removed, which nothing forbids: what

@@ -7,10 +7,11 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/jackc/pgx/v5"
@@ -61,8 +62,9 @@ func (c Cluster) Exists() bool {
 }
 
 // Init makes the cluster unless it is there. It appears all at once: a cluster
-// half made by a run that was killed is thrown away.
-func (c Cluster) Init(ctx context.Context) error {
+// half made by a run that was killed is thrown away. The files are those of the
+// process that makes it.
+func (c Cluster) Init(ctx context.Context, files supervisor.Options) error {
 	if c.Exists() {
 		return c.checkVersion()
 	}
@@ -75,7 +77,7 @@ func (c Cluster) Init(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.initdb(ctx, unfinished); err != nil {
+	if err := c.initdb(ctx, unfinished, files); err != nil {
 		return err
 	}
 	if err := os.Rename(unfinished, c.data()); err != nil {
@@ -84,7 +86,7 @@ func (c Cluster) Init(ctx context.Context) error {
 	return nil
 }
 
-func (c Cluster) initdb(ctx context.Context, dir string) (err error) {
+func (c Cluster) initdb(ctx context.Context, dir string, files supervisor.Options) (err error) {
 	password := filepath.Join(c.Dir, "password")
 	if err := os.WriteFile(password, []byte(c.Password), 0o600); err != nil {
 		return fmt.Errorf("hand password to initdb: %w", err)
@@ -95,20 +97,58 @@ func (c Cluster) initdb(ctx context.Context, dir string) (err error) {
 			return fmt.Errorf("hand password to initdb: %w", err)
 		}
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(c.Installation.Bin, "initdb"), "--pgdata", dir, "--username", name,
-		"--pwfile", password, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions")
-	cmd.Dir = c.Dir
-	cmd.Env = environment()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.Owner.Credential()}
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w: %s", err, lastLine(output))
+	said := output{}
+	files.Line = func(_, line string) { said.add(line) } // nobody needs to see it unless it fails
+	// By a supervisor, since initdb and what it starts must not go on without us.
+	processes, err := supervisor.New(files)
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := processes.Run(ctx, c.making(dir, password)); err != nil {
+		return fmt.Errorf("initdb: %w: %s", errors.Join(ctx.Err(), err), said.reason())
+	}
+	return ctx.Err()
 }
 
-func lastLine(output []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
-	return lines[len(lines)-1]
+// making is the process that makes the data.
+func (c Cluster) making(dir, password string) supervisor.Process {
+	return supervisor.Process{
+		Name: "initdb", Path: filepath.Join(c.Installation.Bin, "initdb"),
+		Args: []string{
+			"--pgdata", dir, "--username", name, "--pwfile", password,
+			"--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-instructions",
+		},
+		Env: environment(), Dir: c.Dir, User: c.Owner.Credential(),
+		// To its server too, which initdb doesn't tell.
+		SignalGroup: true,
+	}
+}
+
+// output is what a process has written.
+type output struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (o *output) add(line string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.lines = append(o.lines, line)
+}
+
+// reason is the line that says what went wrong. After it comes what initdb does
+// about it.
+func (o *output) reason() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, sign := range []string{"PANIC:", "FATAL:", "error:", ""} {
+		for _, line := range slices.Backward(o.lines) {
+			if strings.Contains(line, sign) && strings.TrimSpace(line) != "" {
+				return strings.TrimSpace(line)
+			}
+		}
+	}
+	return "it says nothing"
 }
 
 func environment() []string {

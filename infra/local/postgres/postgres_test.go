@@ -3,8 +3,11 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -48,6 +51,13 @@ func open(t *testing.T) string {
 	return dir
 }
 
+// files is where processes have theirs.
+func files(t *testing.T) supervisor.Options {
+	t.Helper()
+	dir := t.TempDir()
+	return supervisor.Options{RunDir: dir, LogDir: dir}
+}
+
 func run(t *testing.T, c postgres.Cluster) *supervisor.Supervisor {
 	t.Helper()
 	dir := t.TempDir()
@@ -84,7 +94,7 @@ func connect(t *testing.T, c postgres.Cluster) *pgx.Conn {
 func TestClusterKeepsWhatIsCommitted(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
-	if err := c.Init(t.Context()); err != nil {
+	if err := c.Init(t.Context(), files(t)); err != nil {
 		t.Fatal(err)
 	}
 	s := run(t, c)
@@ -112,7 +122,7 @@ func TestClusterKeepsWhatIsCommitted(t *testing.T) {
 func TestClusterAsksForItsPassword(t *testing.T) {
 	t.Parallel()
 	c := cluster(t)
-	if err := c.Init(t.Context()); err != nil {
+	if err := c.Init(t.Context(), files(t)); err != nil {
 		t.Fatal(err)
 	}
 	run(t, c)
@@ -131,7 +141,7 @@ func TestInit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := c.Init(t.Context()); err != nil {
+		if err := c.Init(t.Context(), files(t)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -140,8 +150,88 @@ func TestInit(t *testing.T) {
 		t.Errorf("the folder holds %v, %v, want the data only", left, err)
 	}
 	c.Installation.Major++
-	if err := c.Init(t.Context()); err == nil || !strings.Contains(err.Error(), "make reset") {
+	if err := c.Init(t.Context(), files(t)); err == nil || !strings.Contains(err.Error(), "make reset") {
 		t.Errorf("Init() with a newer PostgreSQL = %v, want what to do", err)
+	}
+}
+
+// What initdb says in the middle is the reason, not what it does about it last.
+func TestInitSaysWhy(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	c.Installation.Bin = open(t)
+	script := "#!/bin/sh\necho creating\necho 'initdb: error: the disk is full' >&2\necho 'initdb: removing contents of data directory' >&2\nexit 1\n"
+	if err := os.WriteFile(filepath.Join(c.Installation.Bin, "initdb"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Init(t.Context(), files(t)); err == nil || !strings.HasSuffix(err.Error(), "initdb: error: the disk is full") {
+		t.Errorf("Init() = %v, want why", err)
+	}
+	if _, err := os.Stat(filepath.Join(c.Dir, "password")); err == nil {
+		t.Error("the password is left")
+	}
+}
+
+// Ctrl-C ends what initdb has started, too.
+func TestInitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	c.Installation.Bin = open(t)
+	script := "#!/bin/sh\nsleep 60 &\necho $!\nwait\n"
+	if err := os.WriteFile(filepath.Join(c.Installation.Bin, "initdb"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	options, child, ended := files(t), 0, make(chan error, 1)
+	go func() { ended <- c.Init(ctx, options) }()
+	localtest.Eventually(t, "initdb has a child", 10*time.Second, func() bool {
+		log, _ := os.ReadFile(filepath.Join(options.LogDir, "initdb.log"))
+		child, _ = strconv.Atoi(strings.TrimSpace(string(log)))
+		return child > 0
+	})
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("Init() = %v, want that it was cancelled", err)
+	}
+	localtest.Eventually(t, "its child is gone", 10*time.Second, func() bool { return syscall.Kill(child, 0) != nil })
+}
+
+// A number that is another process's by now is no reason never to start again.
+func TestStalePid(t *testing.T) {
+	t.Parallel()
+	c := cluster(t)
+	if err := c.Init(t.Context(), files(t)); err != nil {
+		t.Fatal(err)
+	}
+	// Postgres takes a process of its own user's for the server.
+	other := exec.Command("sleep", "60")
+	other.SysProcAttr = &syscall.SysProcAttr{Credential: c.Owner.Credential()}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = other.Process.Kill()
+		_ = other.Wait()
+	})
+	path := filepath.Join(c.Dir, "data", "postmaster.pid")
+	stale := fmt.Sprintf("%d\n%s\n", other.Process.Pid, filepath.Dir(path))
+	if err := os.WriteFile(path, []byte(stale), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c.Owner.Lent {
+		if err := os.Chown(path, c.Owner.UID, c.Owner.GID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.RemoveStale(); err != nil {
+		t.Fatal(err)
+	}
+	run(t, c)
+	if err := c.RemoveStale(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Errorf("the file of a server that runs was removed: %v", err)
 	}
 }
 

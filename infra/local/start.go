@@ -66,23 +66,39 @@ func Migrate(ctx context.Context, databaseURL string) error {
 // startKafka brings up the broker with its topics, and the way in.
 func (s *System) startKafka(ctx context.Context) error {
 	s.plan.Step("starting Kafka")
-	if s.plan.starts(broker) {
-		if err := s.supervisor.Start(s.plan.broker()); err != nil {
-			return err
-		}
-		err := s.await(ctx, broker, func(ctx context.Context) error { return listens(ctx, s.plan.addresses.Host(broker)) })
-		if err != nil {
-			return err
-		}
-	}
 	topics, err := Topics(s.plan.manifests)
 	if err != nil {
 		return err
 	}
-	if err := kafka.EnsureTopics(ctx, s.plan.brokers(), topics); err != nil {
+	ensure := func(ctx context.Context) error { return kafka.EnsureTopics(ctx, s.plan.brokers(), topics) }
+	if s.plan.starts(broker) {
+		err = s.startBroker(ctx, ensure)
+	} else {
+		err = ensure(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	return s.startAndWait(ctx, s.plan.kafkaSink(), "/readyz")
+}
+
+// startBroker counts the broker as ready when it has its topics: it listens
+// before it has read its log, and a log that it can't read ends it.
+func (s *System) startBroker(ctx context.Context, ensure func(context.Context) error) error {
+	if err := s.supervisor.Start(s.plan.broker()); err != nil {
+		return err
+	}
+	err := s.await(ctx, broker, func(ctx context.Context) error {
+		if err := listens(ctx, s.plan.addresses.Host(broker)); err != nil {
+			return err // a client of Kafka's would wait longer before it tries again
+		}
+		return ensure(ctx)
+	})
+	if errors.Is(err, errEndsAgain) {
+		return fmt.Errorf("%w; if that says that the data in %s are damaged, remove the folder: no order is lost, order-recovery sends again what they wait for",
+			err, s.plan.path("kafka"))
+	}
+	return err
 }
 
 // startServices brings up what the functions call.

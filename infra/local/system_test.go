@@ -400,6 +400,29 @@ func TestForeignFolderIsLeftAlone(t *testing.T) {
 	}
 }
 
+// A Kafka that can't read what it has kept says so, and not that nobody listens.
+func TestDamagedKafka(t *testing.T) {
+	t.Parallel()
+	o := localtest.Options(t, options())
+	localtest.Start(t, o).Stop()
+	damaged := 0
+	err := filepath.WalkDir(filepath.Join(o.State, "kafka", "log"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		damaged++
+		return os.WriteFile(path, []byte("\x00\x01 damaged \xff"), 0o600)
+	})
+	if err != nil || damaged == 0 {
+		t.Fatalf("%d files damaged: %v", damaged, err)
+	}
+	assertRefusal(t, refusal(t, o, nil), []string{"broker", "ends again", "logs/broker.log", filepath.Join(o.State, "kafka"), "remove the folder"})
+	if err := os.RemoveAll(filepath.Join(o.State, "kafka")); err != nil {
+		t.Fatal(err)
+	}
+	localtest.Start(t, o)
+}
+
 // What has lost its secrets says so at once, and not that Postgres is slow.
 func TestLostSecrets(t *testing.T) {
 	t.Parallel()

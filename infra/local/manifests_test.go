@@ -1,6 +1,7 @@
 package local_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/orderflow-project/orderflow/infra/local"
@@ -49,7 +50,7 @@ func TestManifestsResolve(t *testing.T) {
 		t.Errorf("dead letter sink = %s", got)
 	}
 	pings, err := local.Pings(set, network)
-	if err != nil || len(pings) != 1 || pings[0].Sink != "http://order-recovery" {
+	if err != nil || len(pings) != 1 || pings[0].Sink != "http://order-recovery" || pings[0].Timezone != "Etc/UTC" {
 		t.Errorf("Pings() = %+v, %v", pings, err)
 	}
 	resolved, err := local.Topics(set)
@@ -63,5 +64,32 @@ func TestManifestsResolve(t *testing.T) {
 	}
 	if _, err := local.Sources(set, local.Network{}); err == nil {
 		t.Error("Sources() with no functions is no error")
+	}
+}
+
+// A duration that would be another one in the cluster is refused, and so is one
+// that says nothing.
+func TestDurations(t *testing.T) {
+	t.Parallel()
+	network := local.Network{Services: map[string]string{"one": "http://one"}}
+	for text, fine := range map[string]bool{
+		"PT0.2S": true, "PT10S": true, "PT1M0.3S": true, "PT0.30S": true,
+		"PT0.25S": false, "PT0.05S": false, "PT0S": false, "P0D": false, "PT1.15S": false, "1s": false,
+	} {
+		for field, delivery := range map[string]manifest.Delivery{"backoffDelay": {BackoffDelay: text}, "timeout": {Timeout: text}} {
+			var source manifest.KafkaSource
+			source.Metadata.Name, source.Spec.Delivery = "reader", &delivery
+			source.Metadata.Labels = map[string]string{manifest.KeyTypeLabel: "int"}
+			source.Spec.Sink.Ref = manifest.Reference{
+				TypeMeta: manifest.TypeMeta{APIVersion: "serving.knative.dev/v1", Kind: "Service"}, Name: "one",
+			}
+			made, err := local.Sources(&manifest.Set{KafkaSources: []manifest.KafkaSource{source}}, network)
+			if (err == nil) != fine || (err != nil && !strings.Contains(err.Error(), field)) {
+				t.Errorf("Sources() with %s %s = %v", field, text, err)
+			}
+			if fine && made[0].KeyType != "int" {
+				t.Errorf("the key type is %q, want int", made[0].KeyType)
+			}
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -61,7 +62,17 @@ func newPlan(options Options) (*plan, error) {
 	if p.values, err = p.configMap(); err != nil {
 		return nil, err
 	}
-	return p, nil
+	return p, p.checkWiring()
+}
+
+// checkWiring finds out before the start what the processes that read the same
+// manifests would end for.
+func (p *plan) checkWiring() error {
+	network := Network{Brokers: p.brokers(), Ingress: p.addresses.URL(kafkaSink), Services: p.services()}
+	_, topics := Topics(p.manifests)
+	_, sources := Sources(p.manifests, network)
+	_, pings := Pings(p.manifests, network)
+	return errors.Join(topics, sources, pings)
 }
 
 // configMap is the cluster's with what is different on a laptop.
@@ -192,10 +203,19 @@ func (p *plan) pingSource() supervisor.Process {
 // servicesArg tells where the functions are: what the cluster's DNS knows.
 func (p *plan) servicesArg() string {
 	var services []string
-	for _, f := range p.functions {
-		services = append(services, f.Name+"="+p.addresses.URL(f.Name))
+	for name, url := range p.services() {
+		services = append(services, name+"="+url)
 	}
+	slices.Sort(services)
 	return "--services=" + strings.Join(services, ";")
+}
+
+func (p *plan) services() map[string]string {
+	services := map[string]string{}
+	for _, f := range p.functions {
+		services[f.Name] = p.addresses.URL(f.Name)
+	}
+	return services
 }
 
 func (p *plan) paymentProvider() supervisor.Process {

@@ -98,7 +98,7 @@ func source(declared manifest.KafkaSource, network Network) (sources.Source, err
 		Namespace: namespace, Name: declared.Metadata.Name,
 		ConsumerGroup: spec.ConsumerGroup, Topics: spec.Topics, BootstrapServers: network.Brokers,
 		InitialOffset: sources.InitialOffset(spec.InitialOffset), Ordering: sources.Ordering(spec.Ordering),
-		Consumers: 1,
+		Consumers: 1, KeyType: sources.KeyType(declared.Metadata.Labels[manifest.KeyTypeLabel]),
 	}
 	if spec.Consumers != nil {
 		source.Consumers = *spec.Consumers
@@ -120,14 +120,14 @@ func delivery(namespace string, declared manifest.Delivery, network Network) (*s
 	}
 	var err error
 	if declared.BackoffDelay != "" {
-		delay, err := sources.ParseDuration(declared.BackoffDelay)
+		delay, err := duration("backoffDelay", declared.BackoffDelay)
 		if err != nil {
 			return nil, err
 		}
 		made.BackoffDelay = &delay
 	}
 	if declared.Timeout != "" {
-		if made.Timeout, err = sources.ParseDuration(declared.Timeout); err != nil {
+		if made.Timeout, err = duration("timeout", declared.Timeout); err != nil {
 			return nil, err
 		}
 	}
@@ -135,6 +135,22 @@ func delivery(namespace string, declared manifest.Delivery, network Network) (*s
 		made.DeadLetterSink, err = network.address(namespace, *declared.DeadLetterSink)
 	}
 	return made, err
+}
+
+// knativeTick is what Knative rounds a duration down to.
+const knativeTick = 100 * time.Millisecond
+
+// duration refuses what wouldn't be what it says: Knative keeps one decimal of
+// the seconds, a delay of 0 means no retry at all, and a timeout of 0 none.
+func duration(field, text string) (time.Duration, error) {
+	amount, err := sources.ParseDuration(text)
+	if err != nil {
+		return 0, fmt.Errorf("delivery: %s: %w", field, err)
+	}
+	if amount <= 0 || amount%knativeTick != 0 {
+		return 0, fmt.Errorf("delivery: %s: %s is not a multiple of 0.1 s above 0: Knative drops further decimals, and 0 means that there is none", field, text)
+	}
+	return amount, nil
 }
 
 // Pings are the PingSources that the manifests declare.
@@ -145,10 +161,15 @@ func Pings(set *manifest.Set, network Network) ([]pingsource.Source, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ping source %s: %w", declared.Metadata.Name, err)
 		}
-		made = append(made, pingsource.Source{
+		ping := pingsource.Source{
 			Namespace: declared.Metadata.Namespace, Name: declared.Metadata.Name,
-			Schedule: declared.Spec.Schedule, ContentType: declared.Spec.ContentType, Data: declared.Spec.Data, Sink: sink,
-		})
+			Schedule: declared.Spec.Schedule, Timezone: declared.Spec.Timezone,
+			ContentType: declared.Spec.ContentType, Data: declared.Spec.Data, Sink: sink,
+		}
+		if err := ping.Validate(); err != nil {
+			return nil, err
+		}
+		made = append(made, ping)
 	}
 	return made, nil
 }

@@ -3,7 +3,8 @@
 //
 // It knows the fields that the local platform acts on and no others: a manifest
 // with a field that would silently do nothing here is an error. So is a kind of
-// object, but for those that one machine has no use for.
+// object, but for those that one machine has no use for, and a value or a label
+// that Knative, Strimzi or Kafka would act on and the local platform doesn't.
 package manifest
 
 import (
@@ -50,6 +51,9 @@ func Load(dir string) (*Set, error) {
 		if err := set.add(content); err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
+	}
+	if err := set.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", dir, err)
 	}
 	return set, nil
 }

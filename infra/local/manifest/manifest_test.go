@@ -26,6 +26,13 @@ func write(t *testing.T, files map[string]string) string {
 
 const kustomization = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [all.yaml]\n"
 
+// The beginnings of documents.
+const (
+	topic   = "apiVersion: kafka.strimzi.io/v1\nkind: KafkaTopic\nmetadata: {name: x}\n"
+	source  = "apiVersion: sources.knative.dev/v1\nkind: KafkaSource\n"
+	binding = "apiVersion: sources.knative.dev/v1\nkind: SinkBinding\nspec: {subject: "
+)
+
 func TestLoadRefusesWhatItWouldIgnore(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ manifest, want string }{
@@ -38,6 +45,32 @@ func TestLoadRefusesWhatItWouldIgnore(t *testing.T) {
 		"an unknown kind": {"apiVersion: v1\nkind: Service\n", "v1 Service: not known"},
 		"an old version":  {"apiVersion: sources.knative.dev/v1beta1\nkind: KafkaSource\n", "not known"},
 		"no YAML":         {"a: b: c\n", "all.yaml"},
+		"a topic that is compacted": {
+			topic + "spec: {config: {cleanup.policy: compact}}\n", "KafkaTopic x: config cleanup.policy: compact: the local platform knows only delete",
+		},
+		"a setting of a topic": {topic + "spec: {config: {max.message.bytes: '1'}}\n", "config max.message.bytes: the local platform would ignore it"},
+		"a label of Strimzi's": {
+			"apiVersion: kafka.strimzi.io/v1\nkind: KafkaTopic\nmetadata: {name: x, labels: {strimzi.io/managed: 'false'}}\n", "label strimzi.io/managed",
+		},
+		"a label of Knative's": {
+			"apiVersion: eventing.knative.dev/v1alpha1\nkind: KafkaSink\nmetadata: {name: x, labels: {eventing.knative.dev/scope: cluster}}\n",
+			"label eventing.knative.dev/scope",
+		},
+		"an unknown key type": {source + "metadata: {labels: {kafkasources.sources.knative.dev/key-type: double}}\n", "key-type: \"double\" is none of"},
+		"an unknown offset":   {source + "spec: {initialOffset: newest}\n", "initialOffset"},
+		"an unknown ordering": {source + "spec: {ordering: sorted}\n", "ordering"},
+		"an unknown policy":   {source + "spec: {delivery: {backoffPolicy: constant}}\n", "backoffPolicy"},
+		"a negative retry":    {source + "spec: {delivery: {retry: -1}}\n", "retry is below zero"},
+		"another subject":     {binding + "{kind: Job, apiVersion: batch/v1}}\n", "subject: the local platform knows only"},
+		"a subject's further label": {
+			binding + "{kind: Service, apiVersion: serving.knative.dev/v1, selector: {matchLabels: {function.knative.dev/name: a, b: c}}}}\n", "subject",
+		},
+		"another sink": {
+			binding + "{kind: Service, apiVersion: serving.knative.dev/v1, selector: {matchLabels: {function.knative.dev/name: a}}}, " +
+				"sink: {ref: {apiVersion: serving.knative.dev/v1, kind: Service, name: b}}}\n",
+			"sink: the local platform binds only",
+		},
+		"a secret's value": {"apiVersion: v1\nkind: Secret\nmetadata: {name: x}\nstringData: {KEY: hush}\n", "KEY has a value"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

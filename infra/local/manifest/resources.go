@@ -92,7 +92,7 @@ type SinkBindingSpec struct {
 
 // Selects tells whether the binding is for the named function.
 func (s SinkBindingSpec) Selects(function string) bool {
-	return s.Subject.Selector.MatchLabels["function.knative.dev/name"] == function
+	return s.Subject.Selector.MatchLabels[functionLabel] == function
 }
 
 // KafkaSourceSpec says what is read and how it is delivered.

@@ -1,6 +1,6 @@
 // Package pingsource does on a laptop what Knative's PingSource does: at every
-// time that a schedule of five cron fields names, in UTC, it POSTs a CloudEvent
-// with the manifest's data to a sink.
+// time that a schedule of five cron fields names, in UTC or the time zone that
+// the manifest names, it POSTs a CloudEvent with the manifest's data to a sink.
 //
 // A ping that fails is not tried again: the next one comes by itself.
 package pingsource
@@ -24,7 +24,9 @@ import (
 type Source struct {
 	Namespace, Name string
 	// Schedule is cron's five fields, "* * * * *" for every minute.
-	Schedule          string
+	Schedule string
+	// Timezone is what the schedule's times are in, "Europe/Vienna"; UTC if empty.
+	Timezone          string
 	ContentType, Data string
 	// Sink is the URL that pings are POSTed to.
 	Sink string
@@ -69,17 +71,34 @@ type pinger struct {
 	failing  bool
 }
 
+// Validate says why the source can't work.
+func (s Source) Validate() error {
+	_, err := s.schedule()
+	return err
+}
+
+func (s Source) schedule() (cron.Schedule, error) {
+	line := s.Schedule
+	if s.Timezone != "" {
+		line = "CRON_TZ=" + s.Timezone + " " + line
+	}
+	schedule, err := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(line)
+	if err == nil {
+		_, err = http.NewRequest(http.MethodPost, s.Sink, nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ping source %s/%s: %w", s.Namespace, s.Name, err)
+	}
+	return schedule, nil
+}
+
 func newPingers(config Config) ([]*pinger, error) {
 	var pingers []*pinger
 	var invalid error
-	fields := cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 	for _, source := range config.Sources {
-		schedule, err := fields.Parse(source.Schedule)
-		if err == nil {
-			_, err = http.NewRequest(http.MethodPost, source.Sink, nil)
-		}
+		schedule, err := source.schedule()
 		if err != nil {
-			invalid = errors.Join(invalid, fmt.Errorf("ping source %s/%s: %w", source.Namespace, source.Name, err))
+			invalid = errors.Join(invalid, err)
 			continue
 		}
 		client := &http.Client{Timeout: timeout, Transport: &http.Transport{}}

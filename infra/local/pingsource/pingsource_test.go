@@ -52,10 +52,12 @@ func run(t *testing.T, source pingsource.Source, pings int) string {
 
 func TestPings(t *testing.T) {
 	t.Parallel()
-	for schedule, want := range map[string][]string{
-		"* * * * *":    {"2026-01-01T22:00:00Z", "2026-01-01T22:01:00Z", "2026-01-01T22:02:00Z"},
-		"*/15 * * * *": {"2026-01-01T22:00:00Z", "2026-01-01T22:15:00Z", "2026-01-01T22:30:00Z"},
-		"0 6 * * 1-5":  {"2026-01-02T06:00:00Z", "2026-01-05T06:00:00Z", "2026-01-06T06:00:00Z"},
+	for schedule, want := range map[string][]string{ // after a | the time zone
+		"0 6 * * *|America/New_York": {"2026-01-02T11:00:00Z", "2026-01-03T11:00:00Z", "2026-01-04T11:00:00Z"},
+		"0 6 * * *|Etc/UTC":          {"2026-01-02T06:00:00Z", "2026-01-03T06:00:00Z", "2026-01-04T06:00:00Z"},
+		"* * * * *":                  {"2026-01-01T22:00:00Z", "2026-01-01T22:01:00Z", "2026-01-01T22:02:00Z"},
+		"*/15 * * * *":               {"2026-01-01T22:00:00Z", "2026-01-01T22:15:00Z", "2026-01-01T22:30:00Z"},
+		"0 6 * * 1-5":                {"2026-01-02T06:00:00Z", "2026-01-05T06:00:00Z", "2026-01-06T06:00:00Z"},
 	} {
 		t.Run(schedule, func(t *testing.T) {
 			t.Parallel()
@@ -66,7 +68,8 @@ func TestPings(t *testing.T) {
 				ids[r.Header.Get("Ce-Id")] = true
 			}))
 			defer sink.Close()
-			run(t, pingsource.Source{Schedule: schedule, Sink: sink.URL}, 3)
+			times, timezone, _ := strings.Cut(schedule, "|")
+			run(t, pingsource.Source{Schedule: times, Timezone: timezone, Sink: sink.URL}, 3)
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("times (-want +got):\n%s", diff)
 			}
@@ -129,6 +132,8 @@ func TestRefused(t *testing.T) {
 		{Schedule: "", Sink: "http://127.0.0.1:1"},
 		{Schedule: "@every 1s", Sink: "http://127.0.0.1:1"},
 		{Schedule: "* * * * * *", Sink: "http://127.0.0.1:1"},
+		{Schedule: "* * * * *", Timezone: "Europe/Atlantis", Sink: "http://127.0.0.1:1"},
+		{Schedule: "TZ=UTC * * * * *", Timezone: "Etc/UTC", Sink: "http://127.0.0.1:1"},
 		{Schedule: "61 * * * *", Sink: "http://127.0.0.1:1"},
 		{Schedule: "* * * * *", Sink: "http://127.0.0.1:1\n"},
 	} {

@@ -56,6 +56,7 @@ func (b *browser) cancelAnother(s *system) {
 	resume := s.pause(b.t, "shipment-preparation")
 	made := s.place(b.t, basket(visa, line{"TABLE-CUPS", 1}))
 	s.await(b.t, made, "inventory_updated", 10*time.Second)
+	s.awaitMails(b.t, made, "order-placed") // else it might be overtaken
 	b.open(s.shop("/orders/" + made.ID + "?token=" + url.QueryEscape(made.Token)))
 	b.shoot("order-cancellable")
 	b.follow(chromedp.Click(chromedp.CSS(`form.cancel button`)))

@@ -211,3 +211,14 @@ func (s *system) awaitMails(t *testing.T, made accepted, changes ...string) map[
 	}
 	return found
 }
+
+// awaitMail waits for one mail of an order, and returns all that came so far.
+func (s *system) awaitMail(t *testing.T, made accepted, change string) (found map[string]mail) {
+	t.Helper()
+	localtest.Eventually(t, fmt.Sprintf("order %s has the mail of %s", made.Number, change), 10*time.Second, func() bool {
+		found = s.mails(t, made)
+		_, there := found[change]
+		return there
+	})
+	return found
+}

@@ -25,31 +25,22 @@ type batch struct {
 	postponed int
 }
 
-func (b *batch) failed() []uuid.UUID {
-	var orders []uuid.UUID
-	for _, one := range b.sendings {
-		if one.err != nil {
-			orders = append(orders, one.order)
-		}
-	}
-	return orders
+// scope is which orders to look at, and what for.
+type scope struct {
+	statuses []string
+	// settle says to settle those that are done with, and leave the others alone.
+	settle bool
 }
 
-// sinkIsDown tells whether nothing got through: then trying the rest only
-// costs time. A few failures may be those orders' own.
-func (b *batch) sinkIsDown() bool {
-	return len(b.sendings) >= parallel && len(b.failed()) == len(b.sendings)
-}
-
-// claim decides about the orders that come after last and writes the decisions
-// down. Only then is anything sent: whoever dies in between has used up an
-// attempt, and two sweeps never make the same one.
-func (s *sweeper) claim(ctx context.Context, last uuid.UUID) (batch, error) {
+// claim decides about the orders in scope that come after last and writes the
+// decisions down. Only then is anything sent: whoever dies in between has used
+// up an attempt, and two sweeps never make the same one.
+func (s *sweeper) claim(ctx context.Context, in scope, last uuid.UUID) (batch, error) {
 	var b batch
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		queries := store.New(tx)
 		due, err := queries.LockDue(ctx, store.LockDueParams{
-			LastID: last, QuietSeconds: s.policy.Unpublished.Seconds(), Batch: batchSize,
+			Statuses: in.statuses, LastID: last, QuietSeconds: s.policy.Unpublished.Seconds(), Batch: batchSize,
 		})
 		if err != nil {
 			return fmt.Errorf("lock due orders: %w", err)
@@ -58,7 +49,7 @@ func (s *sweeper) claim(ctx context.Context, last uuid.UUID) (batch, error) {
 		if err != nil {
 			return fmt.Errorf("list pending events: %w", err)
 		}
-		b = s.decide(due, pending)
+		b = s.decide(in, due, pending)
 		return b.write(ctx, queries)
 	})
 	return b, err
@@ -82,7 +73,7 @@ func question(due []store.LockDueRow) store.ListPendingParams {
 	return params
 }
 
-func (s *sweeper) decide(due []store.LockDueRow, pending []store.ListPendingRow) batch {
+func (s *sweeper) decide(in scope, due []store.LockDueRow, pending []store.ListPendingRow) batch {
 	b := batch{size: len(due)}
 	rows := map[uuid.UUID][]store.ListPendingRow{}
 	for _, row := range pending {
@@ -94,7 +85,9 @@ func (s *sweeper) decide(due []store.LockDueRow, pending []store.ListPendingRow)
 		for _, event := range rows[row.ID] {
 			order.Pending = append(order.Pending, pendingOf(event))
 		}
-		b.add(row.ID, order, rows[row.ID], s.policy.Decide(order))
+		if decision := s.policy.Decide(order); decision.Action == Settle || !in.settle {
+			b.add(row, order, rows[row.ID], decision)
+		}
 	}
 	return b
 }
@@ -106,18 +99,19 @@ func pendingOf(row store.ListPendingRow) Pending {
 	}
 }
 
-func (b *batch) add(id uuid.UUID, order Order, rows []store.ListPendingRow, decision Decision) {
+func (b *batch) add(due store.LockDueRow, order Order, rows []store.ListPendingRow, decision Decision) {
 	if decision.Action == Settle {
-		b.settled = append(b.settled, id)
+		b.settled = append(b.settled, due.ID)
 		return
 	}
-	b.schedule.Ids = append(b.schedule.Ids, id)
+	after := due.LookedAt.Add(decision.Next)
+	b.schedule.Ids = append(b.schedule.Ids, due.ID)
 	b.schedule.Resends = append(b.schedule.Resends, int32(decision.Resends)) //nolint:gosec // bounded by MaxResends
-	b.schedule.Seconds = append(b.schedule.Seconds, decision.Next.Seconds())
+	b.schedule.Afters = append(b.schedule.Afters, after)
 	rows = slices.DeleteFunc(rows, func(row store.ListPendingRow) bool { return !slices.Contains(decision.Due, row.Name) })
 	switch decision.Action {
 	case Send:
-		b.sendings = append(b.sendings, sendingOf(id, rows))
+		b.sendings = append(b.sendings, sendingOf(due, after, rows))
 	case GiveUp:
 		b.givenUp++
 		for _, row := range rows {
@@ -128,10 +122,11 @@ func (b *batch) add(id uuid.UUID, order Order, rows []store.ListPendingRow, deci
 	}
 }
 
-func sendingOf(order uuid.UUID, rows []store.ListPendingRow) sending {
-	made := sending{order: order}
+func sendingOf(due store.LockDueRow, after time.Time, rows []store.ListPendingRow) sending {
+	made := sending{order: due.ID, resends: due.Resends, after: after}
 	for _, row := range rows {
-		made.entries = append(made.entries, entryOf(row))
+		made.age = max(made.age, pendingOf(row).Age)
+		made.deliveries = append(made.deliveries, delivery{entry: entryOf(row)})
 	}
 	return made
 }

@@ -18,6 +18,11 @@ type Policy struct {
 	MaxBackoff time.Duration
 	// MaxResends is after how many attempts people have to look.
 	MaxResends int
+	// Outage is up to what age an event's attempts count for nothing while its
+	// sink takes no event at all.
+	Outage time.Duration
+	// MaxRetry is the longest time between two such attempts.
+	MaxRetry time.Duration
 }
 
 // Order is one that isn't settled.
@@ -117,6 +122,36 @@ func (p Policy) backoff(wait time.Duration, resends int) time.Duration {
 		wait *= 2
 	}
 	return min(wait, p.MaxBackoff)
+}
+
+// Outcome is what became of an attempt. Where an order's events came to
+// different ends, the greatest is the order's.
+type Outcome int
+
+// The outcomes.
+const (
+	// OutOfTime says that nothing was begun.
+	OutOfTime Outcome = iota
+	// Skipped says that the sink was found to be down by the events of others.
+	Skipped
+	// Unanswered says that the sink took neither this event nor any other.
+	Unanswered
+	// Counted says that something was sent, or can't be for a reason of its own.
+	Counted
+)
+
+// GiveBack tells whether an attempt counts for nothing, and how long to leave
+// the order alone then. Who was tried waits as long again as the event is old,
+// and so makes way for those who weren't.
+func (p Policy) GiveBack(outcome Outcome, age time.Duration) (wait time.Duration, back bool) {
+	switch {
+	case outcome == Counted || (outcome != OutOfTime && age >= p.Outage):
+		return 0, false
+	case outcome == Unanswered:
+		return min(age, p.MaxRetry), true
+	default:
+		return 0, true
+	}
 }
 
 // eventOf names the event that leaves an order in a status.

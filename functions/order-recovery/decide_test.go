@@ -12,7 +12,10 @@ import (
 )
 
 func policy() function.Policy {
-	return function.Policy{Unpublished: 30 * time.Second, Unhandled: 10 * time.Minute, MaxBackoff: time.Hour, MaxResends: 3}
+	return function.Policy{
+		Unpublished: 30 * time.Second, Unhandled: 10 * time.Minute, MaxBackoff: time.Hour, MaxResends: 3,
+		Outage: 6 * time.Hour, MaxRetry: 10 * time.Minute,
+	}
 }
 
 func TestDecide(t *testing.T) {
@@ -145,6 +148,33 @@ func TestDecideNeverForgets(t *testing.T) {
 					}
 				}
 			}
+		}
+	}
+}
+
+// What counts for nothing, until when, and how long the order then waits.
+func TestGiveBack(t *testing.T) {
+	t.Parallel()
+	const young, old = 6*time.Hour - time.Second, 6 * time.Hour
+	for name, test := range map[string]struct {
+		outcome function.Outcome
+		age     time.Duration
+		wait    time.Duration
+		back    bool
+	}{
+		"no time":                     {function.OutOfTime, young, 0, true},
+		"no time, and old":            {function.OutOfTime, old, 0, true},
+		"skipped":                     {function.Skipped, young, 0, true},
+		"skipped, and old":            {function.Skipped, old, 0, false},
+		"unanswered, and new":         {function.Unanswered, time.Minute, time.Minute, true},
+		"unanswered again":            {function.Unanswered, 2 * time.Minute, 2 * time.Minute, true},
+		"unanswered for hours":        {function.Unanswered, young, 10 * time.Minute, true},
+		"unanswered, and old":         {function.Unanswered, old, 0, false},
+		"sent, or its own fault":      {function.Counted, time.Minute, 0, false},
+		"the same, however old it is": {function.Counted, old, 0, false},
+	} {
+		if wait, back := policy().GiveBack(test.outcome, test.age); wait != test.wait || back != test.back {
+			t.Errorf("%s: GiveBack() = %s, %t, want %s, %t", name, wait, back, test.wait, test.back)
 		}
 	}
 }

@@ -102,7 +102,8 @@ func TestFindsByTheIndex(t *testing.T) {
 	order := w.healthy(events.StatusPlaced)
 	w.exec(`update orders set status = 'shipped', settled_at = now() where id <> $1`, order.ID)
 	w.exec(`analyze`)
-	rows, err := w.pool.Query(t.Context(), `explain select id, status, resends from orders where settled_at is null and id > $1
+	rows, err := w.pool.Query(t.Context(), `explain select id, status, resends, now() from orders where settled_at is null
+		and status = any ('{placed,payment_verified,inventory_updated,shipped,cancelled}') and id > $1
 		and updated_at <= now() - make_interval(secs => 30) and (resend_after is null or resend_after <= now())
 		order by id limit 500 for no key update skip locked`, "00000000-0000-0000-0000-000000000000")
 	if err != nil {

@@ -4,9 +4,10 @@
 -- Orders that aren't settled, that nothing has happened to for a while and
 -- whose next attempt is due, oldest first. What another sweep or a stage holds
 -- is being taken care of.
-select id, status, resends
+select id, status, resends, now()::timestamptz as looked_at
 from orders
 where settled_at is null
+  and status = any (@statuses::text[])
   and id > @last_id
   and updated_at <= now() - make_interval(secs => @quiet_seconds)
   and (resend_after is null or resend_after <= now())
@@ -43,15 +44,19 @@ update orders set settled_at = now(), resend_after = null where id = any (@ids::
 
 -- name: Schedule :exec
 update orders o
-set resends = c.resends, resend_after = now() + make_interval(secs => c.seconds)
-from (select unnest(@ids::uuid[]) as id, unnest(@resends::int[]) as resends, unnest(@seconds::float8[]) as seconds) as c
+set resends = c.resends, resend_after = c.after
+from (select unnest(@ids::uuid[]) as id, unnest(@resends::int[]) as resends, unnest(@afters::timestamptz[]) as after) as c
 where o.id = c.id;
 
 -- name: GiveBack :exec
--- An attempt in which nothing was sent is none. An order that moved meanwhile
--- counts from zero already.
-update orders set resends = resends - 1, resend_after = now()
-where id = any (@ids::uuid[]) and resends > 0 and resend_after is not null;
+-- Only where resend_after is still what this sweep has made it: an order that
+-- moved meanwhile counts from zero already, and what another sweep has noted is
+-- about a later attempt.
+update orders o
+set resends = c.resends, resend_after = now() + make_interval(secs => c.seconds)
+from (select unnest(@ids::uuid[]) as id, unnest(@resends::int[]) as resends, unnest(@afters::timestamptz[]) as after,
+             unnest(@seconds::float8[]) as seconds) as c
+where o.id = c.id and o.resend_after = c.after;
 
 -- name: AddDeadLetters :exec
 insert into dead_letters (event_id, event_source, event_type, subject, error_dest, error_data, event, first_at, last_at)

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/order-recovery/internal/store"
-	"github.com/orderflow-project/orderflow/shared/orderlog"
 )
 
 const (
@@ -19,21 +17,13 @@ const (
 	// next sweep's. Sends on their way, which the sink's client bounds by 5 s, and
 	// giving back the others keep it below 20 s.
 	sweepFor = 12 * time.Second
+	// settleFor is how much of it may go into settling.
+	settleFor = 5 * time.Second
 	// giveBackFor bounds giving back attempts that failed.
 	giveBackFor = 2 * time.Second
 	// batchSize is how many orders are looked at in one transaction.
 	batchSize = 500
-	// parallel is how many orders' events are sent at the same time.
-	parallel = 16
 )
-
-// errTimeUp says that an event is left to the next sweep.
-var errTimeUp = errors.New("the time for this sweep is up")
-
-// publisher sends an event to the sink of its name.
-type publisher interface {
-	Publish(ctx context.Context, e orderlog.Entry) error
-}
 
 // sweeper makes sweeps. Any number may run at the same time, in one process or
 // in many.
@@ -47,114 +37,121 @@ type sweeper struct {
 type Report struct {
 	// Settled are done with for good.
 	Settled int `json:"settled"`
-	// Resent got their events sent again, Events in all.
+	// Resent got all their events sent again. Events were sent in all.
 	Resent int `json:"resent"`
 	Events int `json:"events"`
-	// Failed are those where that went wrong; the next sweep tries again.
+	// Failed are those where that went wrong; they are tried again.
 	Failed int `json:"failed"`
 	// GivenUp are those whose events became dead letters.
 	GivenUp int `json:"given_up"`
-	// Postponed are not due yet.
+	// Postponed are not due yet, or left to the next sweep.
 	Postponed int `json:"postponed"`
-	// Complete says that all orders were looked at within the time for a sweep.
+	// Complete says that all orders were looked at, and no topic was left alone.
 	Complete bool `json:"complete"`
 	// cause is one of the reasons for Failed.
 	cause error
 }
 
 // sweep looks once at every order that isn't settled, oldest first, until the
-// time is up or the sink is found to be down.
+// time is up.
 func (s *sweeper) sweep(ctx context.Context) (Report, error) {
-	limited, cancel := context.WithTimeout(ctx, sweepFor)
+	limited, cancel := context.WithTimeoutCause(ctx, sweepFor, errTimeUp)
 	defer cancel()
 	var done Report
-	var last uuid.UUID
-	for {
-		claimed, err := s.claim(limited, last)
-		switch {
-		case err != nil && ctx.Err() == nil && errors.Is(limited.Err(), context.DeadlineExceeded):
-			return done, nil // the time is up; the batch was rolled back
-		case err != nil:
-			return done, err
-		}
-		s.send(ctx, limited, claimed.sendings)
-		done.add(claimed)
-		if err := s.giveBack(ctx, claimed.failed()); err != nil {
-			return done, err
-		}
-		if done.Complete || claimed.sinkIsDown() {
-			return done, nil
-		}
-		last = claimed.last
+	err := s.settle(limited, &done)
+	if err == nil {
+		err = s.resend(ctx, limited, &done)
 	}
+	return done, err
+}
+
+// settle settles what is done with. It comes first and by itself: it must not
+// wait for sinks.
+func (s *sweeper) settle(ctx context.Context, done *Report) error {
+	limited, cancel := context.WithTimeoutCause(ctx, settleFor, errTimeUp)
+	defer cancel()
+	final := scope{settle: true}
+	for _, status := range events.Statuses() {
+		if status.Final() {
+			final.statuses = append(final.statuses, string(status))
+		}
+	}
+	for claimed := (batch{size: batchSize}); claimed.size == batchSize; {
+		var err error
+		if claimed, err = s.claim(limited, final, claimed.last); err != nil {
+			return unlessTimeUp(limited, err)
+		}
+		done.Settled += len(claimed.settled)
+	}
+	return nil
+}
+
+// resend sends what is due, topic by topic, until the time is up or no topic is
+// left.
+func (s *sweeper) resend(ctx, limited context.Context, done *Report) error {
+	known := topics{}
+	for claimed := (batch{size: batchSize}); claimed.size == batchSize; {
+		var err error
+		if claimed, err = s.claim(limited, scope{statuses: known.open()}, claimed.last); err != nil {
+			return unlessTimeUp(limited, err)
+		}
+		s.send(ctx, limited, known, claimed.sendings)
+		done.add(claimed)
+		if err := s.giveBack(ctx, known, claimed.sendings); err != nil {
+			return err
+		}
+	}
+	done.Complete = len(known.open()) == len(events.Statuses())
+	return nil
+}
+
+// unlessTimeUp is nil where an error is only that the time is up: the batch was
+// rolled back, and is the next sweep's.
+func unlessTimeUp(limited context.Context, err error) error {
+	if errors.Is(context.Cause(limited), errTimeUp) {
+		return nil
+	}
+	return err
 }
 
 func (r *Report) add(b batch) {
 	r.Settled += len(b.settled)
 	r.GivenUp += b.givenUp
 	r.Postponed += b.postponed
-	r.Complete = b.size < batchSize
 	for _, one := range b.sendings {
+		sent, err := one.sent()
+		r.Events += sent
 		switch {
-		case errors.Is(one.err, errTimeUp):
-			r.Postponed++
-		case one.err != nil:
-			r.Failed++
-			r.cause = one.err
-		default:
+		case sent == len(one.deliveries):
 			r.Resent++
-			r.Events += len(one.entries)
+		case err != nil:
+			r.Failed++
+			r.cause = err
+		default:
+			r.Postponed++
 		}
 	}
 }
 
-// sending are the events of one order to be sent again, and what became of it.
-type sending struct {
-	order   uuid.UUID
-	entries []orderlog.Entry
-	err     error
-}
-
-// send sends what was claimed, many orders at a time, and notes in each what
-// went wrong. Nothing is begun after limited has ended, but what was begun is
-// waited for: an event given back after the sink took it would be sent twice.
-func (s *sweeper) send(ctx, limited context.Context, sendings []sending) {
-	var group sync.WaitGroup
-	free := make(chan struct{}, parallel)
-	for i := range sendings {
-		free <- struct{}{}
-		if limited.Err() != nil {
-			<-free
-			sendings[i].err = errTimeUp
+// giveBack makes attempts count for nothing that their orders have no part in.
+// Otherwise an hour without Kafka would use up the attempts of every order.
+func (s *sweeper) giveBack(ctx context.Context, known topics, sendings []sending) error {
+	var back store.GiveBackParams
+	for _, one := range sendings {
+		wait, ok := s.policy.GiveBack(one.outcome(known), one.age)
+		if !ok {
 			continue
 		}
-		group.Go(func() {
-			defer func() { <-free }()
-			sendings[i].err = s.publish(ctx, sendings[i].entries)
-		})
+		back.Ids, back.Resends = append(back.Ids, one.order), append(back.Resends, one.resends)
+		back.Afters, back.Seconds = append(back.Afters, one.after), append(back.Seconds, wait.Seconds())
 	}
-	group.Wait()
-}
-
-func (s *sweeper) publish(ctx context.Context, entries []orderlog.Entry) error {
-	for _, entry := range entries {
-		if err := s.publisher.Publish(ctx, entry); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// giveBack makes attempts that failed count for nothing. Otherwise an hour
-// without Kafka would use up the attempts of every order.
-func (s *sweeper) giveBack(ctx context.Context, orders []uuid.UUID) error {
-	if len(orders) == 0 {
+	if len(back.Ids) == 0 {
 		return nil
 	}
 	// The sweep's time may be up, and that is why it failed.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackFor)
 	defer cancel()
-	if err := store.New(s.pool).GiveBack(ctx, orders); err != nil {
+	if err := store.New(s.pool).GiveBack(ctx, back); err != nil {
 		return fmt.Errorf("give back attempts: %w", err)
 	}
 	return nil

@@ -31,6 +31,7 @@ type world struct {
 	pool *pgxpool.Pool
 	sink *stagetest.Sink
 	url  string
+	made int // how many times unsent made orders
 }
 
 // start runs the function with settings beside the usual ones.

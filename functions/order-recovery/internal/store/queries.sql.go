@@ -48,14 +48,30 @@ func (q *Queries) AddDeadLetters(ctx context.Context, arg AddDeadLettersParams) 
 }
 
 const giveBack = `-- name: GiveBack :exec
-update orders set resends = resends - 1, resend_after = now()
-where id = any ($1::uuid[]) and resends > 0 and resend_after is not null
+update orders o
+set resends = c.resends, resend_after = now() + make_interval(secs => c.seconds)
+from (select unnest($1::uuid[]) as id, unnest($2::int[]) as resends, unnest($3::timestamptz[]) as after,
+             unnest($4::float8[]) as seconds) as c
+where o.id = c.id and o.resend_after = c.after
 `
 
-// An attempt in which nothing was sent is none. An order that moved meanwhile
-// counts from zero already.
-func (q *Queries) GiveBack(ctx context.Context, ids []uuid.UUID) error {
-	_, err := q.db.Exec(ctx, giveBack, ids)
+type GiveBackParams struct {
+	Ids     []uuid.UUID
+	Resends []int32
+	Afters  []time.Time
+	Seconds []float64
+}
+
+// Only where resend_after is still what this sweep has made it: an order that
+// moved meanwhile counts from zero already, and what another sweep has noted is
+// about a later attempt.
+func (q *Queries) GiveBack(ctx context.Context, arg GiveBackParams) error {
+	_, err := q.db.Exec(ctx, giveBack,
+		arg.Ids,
+		arg.Resends,
+		arg.Afters,
+		arg.Seconds,
+	)
 	return err
 }
 
@@ -144,27 +160,30 @@ func (q *Queries) ListPending(ctx context.Context, arg ListPendingParams) ([]Lis
 
 const lockDue = `-- name: LockDue :many
 
-select id, status, resends
+select id, status, resends, now()::timestamptz as looked_at
 from orders
 where settled_at is null
-  and id > $1
-  and updated_at <= now() - make_interval(secs => $2)
+  and status = any ($1::text[])
+  and id > $2
+  and updated_at <= now() - make_interval(secs => $3)
   and (resend_after is null or resend_after <= now())
 order by id
-limit $3
+limit $4
 for no key update skip locked
 `
 
 type LockDueParams struct {
+	Statuses     []string
 	LastID       uuid.UUID
 	QuietSeconds float64
 	Batch        int32
 }
 
 type LockDueRow struct {
-	ID      uuid.UUID
-	Status  string
-	Resends int32
+	ID       uuid.UUID
+	Status   string
+	Resends  int32
+	LookedAt time.Time
 }
 
 // What order-recovery asks of Postgres. sqlc makes internal/store from it.
@@ -172,7 +191,12 @@ type LockDueRow struct {
 // whose next attempt is due, oldest first. What another sweep or a stage holds
 // is being taken care of.
 func (q *Queries) LockDue(ctx context.Context, arg LockDueParams) ([]LockDueRow, error) {
-	rows, err := q.db.Query(ctx, lockDue, arg.LastID, arg.QuietSeconds, arg.Batch)
+	rows, err := q.db.Query(ctx, lockDue,
+		arg.Statuses,
+		arg.LastID,
+		arg.QuietSeconds,
+		arg.Batch,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +204,12 @@ func (q *Queries) LockDue(ctx context.Context, arg LockDueParams) ([]LockDueRow,
 	var items []LockDueRow
 	for rows.Next() {
 		var i LockDueRow
-		if err := rows.Scan(&i.ID, &i.Status, &i.Resends); err != nil {
+		if err := rows.Scan(
+			&i.ID,
+			&i.Status,
+			&i.Resends,
+			&i.LookedAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -193,19 +222,19 @@ func (q *Queries) LockDue(ctx context.Context, arg LockDueParams) ([]LockDueRow,
 
 const schedule = `-- name: Schedule :exec
 update orders o
-set resends = c.resends, resend_after = now() + make_interval(secs => c.seconds)
-from (select unnest($1::uuid[]) as id, unnest($2::int[]) as resends, unnest($3::float8[]) as seconds) as c
+set resends = c.resends, resend_after = c.after
+from (select unnest($1::uuid[]) as id, unnest($2::int[]) as resends, unnest($3::timestamptz[]) as after) as c
 where o.id = c.id
 `
 
 type ScheduleParams struct {
 	Ids     []uuid.UUID
 	Resends []int32
-	Seconds []float64
+	Afters  []time.Time
 }
 
 func (q *Queries) Schedule(ctx context.Context, arg ScheduleParams) error {
-	_, err := q.db.Exec(ctx, schedule, arg.Ids, arg.Resends, arg.Seconds)
+	_, err := q.db.Exec(ctx, schedule, arg.Ids, arg.Resends, arg.Afters)
 	return err
 }
 

@@ -253,7 +253,7 @@ func TestGivesUpAndSaysSo(t *testing.T) {
 func (w *world) wantDeadLetter(event string) {
 	w.t.Helper()
 	want := event + " /orderflow/payment-verification orderflow.payment.verified.v1 order-recovery 1 open" +
-		" sent again 3 times, not handled by inventory-update"
+		" tried 3 times, not handled by inventory-update"
 	if got := w.value(`select concat_ws(' ', event_id, event_source, event_type, error_dest, times, state, error_data) from dead_letters`); got != want {
 		w.t.Errorf("dead letter = %s, want %s", got, want)
 	}

@@ -55,6 +55,6 @@ func (b *batch) addLetter(order Order, row store.ListPendingRow) {
 	b.letters.Subjects = append(b.letters.Subjects, subject)
 	b.letters.ErrorDests = append(b.letters.ErrorDests, "order-recovery")
 	b.letters.ErrorDatas = append(b.letters.ErrorDatas,
-		fmt.Sprintf("sent again %d times, %s", order.Resends, cause(order, pendingOf(row))))
+		fmt.Sprintf("tried %d times, %s", order.Resends, cause(order, pendingOf(row))))
 	b.letters.Events = append(b.letters.Events, body)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -92,13 +93,21 @@ func startS3() (*s3Server, error) {
 	return server, server.start()
 }
 
-// freeAddress finds a port that nobody listens on.
+// freeAddress finds a port that nobody listens on, and that nobody is given
+// meanwhile: those below 32768 are handed to no client, nor to a server that asks
+// for any.
 func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
-	if err != nil {
-		return "", err
+	const lowest, ports, tries = 31300, 1400, 20
+	var last error
+	for range tries {
+		address := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports))
+		listener, err := net.Listen("tcp", address) //nolint:noctx // it is closed at once
+		if err == nil {
+			return address, listener.Close()
+		}
+		last = err
 	}
-	return listener.Addr().String(), listener.Close()
+	return "", last
 }
 
 func (s *s3Server) start() error {

@@ -37,7 +37,7 @@ type commands struct {
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
-	go cancelOnSignal(cancel)
+	go cancelOnSignal(cancel, endings())
 
 	var command commands
 	parsed := kong.Parse(&command, kong.Name("orderflow"), kong.UsageOnError(),
@@ -57,14 +57,20 @@ func main() {
 // and a tool like timeout may both pass on the same one.
 const impatience = time.Second
 
-// cancelOnSignal cancels at the first Ctrl-C or SIGTERM, and ends the process
-// when somebody insists. What it has started dies with it.
-func cancelOnSignal(cancel context.CancelFunc) {
+// endings gets what ends the process, from now on and before anything is
+// started that would have to be ended too.
+func endings() <-chan os.Signal {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // nohup means to outlive the terminal
 		signal.Notify(signals, syscall.SIGHUP)
 	}
+	return signals
+}
+
+// cancelOnSignal cancels at the first Ctrl-C or SIGTERM, and ends the process
+// when somebody insists. What it has started dies with it.
+func cancelOnSignal(cancel context.CancelFunc, signals <-chan os.Signal) {
 	<-signals
 	cancel()
 	for first := time.Now(); ; {

@@ -113,9 +113,8 @@ func TestNoMoneyNoParcel(t *testing.T) {
 // While S3 is down nothing is captured, and once it is back all is well.
 func TestS3Down(t *testing.T) {
 	t.Parallel()
-	own := &s3Server{program: testS3(t).program, dir: t.TempDir()}
-	var err error
-	if own.address, err = freeAddress(); err != nil {
+	own, err := newS3Server(testS3(t).program, t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, own)
@@ -139,9 +138,8 @@ func TestS3Down(t *testing.T) {
 // A label that can't be taken back keeps the cancellation waiting.
 func TestLabelCannotBeRemoved(t *testing.T) {
 	t.Parallel()
-	own := &s3Server{program: testS3(t).program, dir: t.TempDir()}
-	var err error
-	if own.address, err = freeAddress(); err != nil {
+	own, err := newS3Server(testS3(t).program, t.TempDir())
+	if err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, own)

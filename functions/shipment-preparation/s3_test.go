@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"go.uber.org/goleak"
+
+	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
 func TestMain(m *testing.M) {
@@ -86,28 +86,19 @@ func startS3() (*s3Server, error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build infra/local/cmd/orderflow: %w\n%s", err, out)
 	}
-	server := &s3Server{program: program, dir: filepath.Join(dir, "data")}
-	if server.address, err = freeAddress(); err != nil {
+	server, err := newS3Server(program, filepath.Join(dir, "data"))
+	if err != nil {
 		return nil, err
 	}
 	return server, server.start()
 }
 
-// freeAddress finds a port that nobody listens on, and that nobody is given
-// meanwhile: those below 32768 are handed to no client, nor to a server that asks
-// for any.
-func freeAddress() (string, error) {
-	const lowest, ports, tries = 31300, 1400, 20
-	var last error
-	for range tries {
-		address := fmt.Sprintf("127.0.0.1:%d", lowest+rand.IntN(ports))
-		listener, err := net.Listen("tcp", address) //nolint:noctx // it is closed at once
-		if err == nil {
-			return address, listener.Close()
-		}
-		last = err
+func newS3Server(program, dir string) (*s3Server, error) {
+	port, err := freeport.Find()
+	if err != nil {
+		return nil, err
 	}
-	return "", last
+	return &s3Server{program: program, dir: dir, address: fmt.Sprintf("127.0.0.1:%d", port)}, nil
 }
 
 func (s *s3Server) start() error {

@@ -6,6 +6,8 @@ import (
 	"net"
 	"slices"
 	"strconv"
+
+	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
 // The ports that people and documentation know. Functions that nobody calls by
@@ -83,12 +85,12 @@ func (a Addresses) checkOffset(offset int) error {
 // found, so that no two are the same.
 func (a Addresses) free() error {
 	for name := range a {
-		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+		listener, err := freeport.Listen()
 		if err != nil {
-			return fmt.Errorf("find a free port: %w", err)
+			return err
 		}
-		defer listener.Close()                        //nolint:errcheck // it was only asked for its port
-		a[name] = listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is what tcp gives
+		defer listener.Close() //nolint:errcheck // it was only asked for its port
+		a[name] = freeport.Port(listener)
 	}
 	return nil
 }

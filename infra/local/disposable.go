@@ -5,12 +5,12 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 
 	"github.com/orderflow-project/orderflow/infra/local/postgres"
 	"github.com/orderflow-project/orderflow/infra/local/supervisor"
+	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
 // DisposablePostgres starts a Postgres on a free port with a folder of its own,
@@ -56,7 +56,7 @@ func (o Options) disposable(ctx context.Context, dir string) (postgres.Cluster, 
 	if err != nil {
 		return postgres.Cluster{}, err
 	}
-	port, err := freePort()
+	port, err := freeport.Find()
 	if err != nil {
 		return postgres.Cluster{}, err
 	}
@@ -97,14 +97,4 @@ func runDisposable(ctx context.Context, cluster postgres.Cluster, dir string) (s
 		}
 		pause(ctx, pollEvery)
 	}
-}
-
-// freePort asks the system for a port that nobody has.
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()                          //nolint:errcheck // it was only asked for its port
-	return listener.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // it is what tcp gives
 }

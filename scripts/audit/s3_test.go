@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
 // asProgram has the test binary be the program itself, with its exit code.
@@ -56,15 +57,12 @@ func withS3(run func() int) (code int, err error) {
 }
 
 func startS3(program, dir string) (stop func() error, err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
 		return nil, err
 	}
 	disk = dir
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
+	address := fmt.Sprintf("127.0.0.1:%d", port)
 	labels = bucket{Name: "labels-of-tests", Region: "eu-central-1", Endpoint: "http://" + address, AccessKey: "access", SecretKey: "secret-of-tests"}
 	command := exec.Command(program, "s3", "--listen="+address, "--dir="+dir, "--region="+labels.Region, "--bucket="+labels.Name)
 	command.Env = []string{"AWS_ACCESS_KEY_ID=" + labels.AccessKey, "AWS_SECRET_ACCESS_KEY=" + labels.SecretKey}

@@ -2,7 +2,6 @@ package functest_test
 
 import (
 	"bytes"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/orderflow-project/orderflow/infra/local/localtest"
+	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
 // process is a program that runs until it is interrupted.
@@ -125,10 +125,9 @@ func running(t *testing.T, text string) []string {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return strconv.Itoa(listener.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(port)
 }

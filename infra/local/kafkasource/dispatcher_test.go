@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
+	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
 const patience = 30 * time.Second
@@ -209,13 +209,9 @@ func TestRebalance(t *testing.T) {
 // TestKafkaDownAtStart starts before Kafka does, and says so once.
 func TestKafkaDownAtStart(t *testing.T) {
 	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := freeport.Find()
 	if err != nil {
-		t.Fatalf("find a free port: %v", err)
-	}
-	port := listener.Addr().(*net.TCPAddr).Port
-	if err := listener.Close(); err != nil {
-		t.Fatalf("free the port: %v", err)
+		t.Fatal(err)
 	}
 	brokers := []string{fmt.Sprintf("127.0.0.1:%d", port)}
 	sink := newInbox(nil)

@@ -41,6 +41,7 @@ func newWorld(t *testing.T) *world {
 		dir:    folder(t),
 	}
 	w.clear(t)
+	makeRoom(t)
 	w.startBeside(t)
 	w.overlay = w.writeOverlay(t)
 	w.environment = []string{
@@ -84,6 +85,19 @@ func (w *world) clear(t *testing.T) {
 	t.Helper()
 	kubectl(t, "delete namespace "+namespace+" --ignore-not-found --timeout=300s")
 	removeTopics(t)
+}
+
+// makeRoom lowers what Knative's own components ask of the node's processors: with
+// what they ask by default, and all functions beside them, a node of two takes no pod
+// more. Functions ask what they ask anywhere.
+func makeRoom(t *testing.T) {
+	t.Helper()
+	for _, place := range []string{"knative-serving", "knative-eventing"} {
+		kubectl(t, "-n "+place+" set resources deployments --all --requests=cpu=5m")
+		for deployment := range strings.FieldsSeq(kubectl(t, "-n "+place+" get deployments -o name")) {
+			kubectl(t, "-n "+place+" rollout status "+deployment+" --timeout=300s")
+		}
+	}
 }
 
 // startBeside starts Postgres and the stand-ins for the providers, where pods can

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 )
 
@@ -12,6 +14,8 @@ import (
 // doesn't wants it to end.
 func TestHangup(t *testing.T) {
 	t.Parallel()
+	// Programs get a signal's default again, even where this one is run by nohup.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	// The command hangs its parent up, and tells whether it is ended then.
 	const command = `trap 'exit 7' TERM; kill -HUP $PPID; for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.1 & wait $!; done`
 	for name, test := range map[string]struct {

@@ -8,7 +8,7 @@
 #   infra/knative/deploy.sh undeploy                everything but the data
 #
 # REGISTRY   where the images go, and where the cluster gets them from
-# OVERLAY    dev (the default) or production, or the folder of an overlay of yours
+# OVERLAY    dev (the default), production or aws, or the folder of an overlay of yours
 # TAG        of the images; what git describe says if not given
 # REVISION   for rollback: the revision to go to; the one before if not given
 # INSECURE   1 for a registry without TLS
@@ -53,9 +53,9 @@ overlay_folder() {
 build_manifests() {
 	overlay=$(overlay_folder)
 	[ -f "$overlay/kustomization.yaml" ] ||
-		die "there is no overlay in $overlay: OVERLAY is dev, production, or a folder with a kustomization.yaml"
+		die "there is no overlay in $overlay: OVERLAY is dev, production, aws, or a folder with a kustomization.yaml"
 	kubectl kustomize "$overlay" >"$work/manifests.yaml" 2>"$work/output" ||
-		die "the overlay $overlay can't be built: $(tail -n 1 "$work/output")"
+		die "the overlay $overlay can't be built: $(tr -s '\n\t' ' ' <"$work/output")"
 }
 
 # objects KINDS prints the objects of these kinds, and objects KINDS 0 all others.
@@ -120,10 +120,14 @@ secrets_of_manifests() {
 		inside && $1 == "name:" { print $2, "protocol" }'
 }
 
-# check_secrets reads lines of secret and key, and says of all that lack a value.
+# check_secrets reads lines of secret and key, and says of all that lack a value. What
+# the overlay brings itself is as it should be, also where it is empty.
 check_secrets() {
 	local secret key missing=0
+	objects Secret >"$work/part.yaml"
+	names "$work/part.yaml" >"$work/brought"
 	while read -r secret key; do
+		! grep -qx "Secret $secret" "$work/brought" || continue
 		own get secret "$secret" --output="go-template={{index .data \"$key\"}}" >"$work/value" 2>/dev/null || : >"$work/value"
 		if [ ! -s "$work/value" ] || [ "$(cat "$work/value")" = "<no value>" ]; then
 			printf 'deploy: the secret %s lacks %s\n' "$secret" "$key" >&2

@@ -24,7 +24,7 @@ func TestCluster(t *testing.T) {
 		name string
 		tell func(*testing.T, *world)
 	}{
-		{"webhooks take both overlays", takesOverlays},
+		{"webhooks take every overlay", takesOverlays},
 		{"deploy says which secrets are missing", missesSecrets},
 		{"deploy brings everything", deploys},
 		{"orders are shipped", ships},
@@ -64,7 +64,7 @@ func (w *world) mustMake(t *testing.T, args ...string) string {
 // that the overlays make, without keeping it.
 func takesOverlays(t *testing.T, w *world) {
 	kubectl(t, "create namespace "+namespace)
-	for _, name := range []string{"dev", "production"} {
+	for _, name := range []string{"dev", "production", "aws"} {
 		dir := filepath.Join(w.dir, "try-"+name)
 		write(t, filepath.Join(dir, "kustomization.yaml"), fmt.Sprintf("resources: [%[1]s/overlays/%[2]s, %[1]s/migrate]\ncomponents: [%[1]s/components/without-strimzi]\n", relative(t, dir), name))
 		manifests := kubectl(t, "kustomize "+dir)

@@ -208,9 +208,9 @@ resources: [%[1]s/overlays/dev]
 components: [%[1]s/components/without-strimzi]
 patches:
   - target: {kind: KafkaSink|KafkaSource}
-    patch: '[{op: replace, path: /spec/bootstrapServers, value: ["%[2]s"]}]'
+    patch: '[{"op": "replace", "path": "/spec/bootstrapServers", "value": ["%[2]s"]}]'
   - target: {kind: ConfigMap}
-    patch: '[{op: replace, path: /data/SHOP_URL, value: "%[3]s"}]'
+    patch: '[{"op": "replace", "path": "/data/SHOP_URL", "value": "%[3]s"}]'
 `, relative(t, dir), broker, w.settings["SHOP_URL"]))
 	write(t, filepath.Join(dir, "migrate", "kustomization.yaml"), fmt.Sprintf(`apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,16 +28,28 @@ func newShop(url string, concurrency int) *shop {
 	}}
 }
 
+// products is the catalogue. A shop that nobody listens for isn't waited for: most
+// likely it is not running.
 func (s *shop) products(ctx context.Context) ([]product, error) {
-	var products []product
-	status, err := s.call(ctx, http.MethodGet, "/api/products", "", "", nil, &products)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
+		var products []product
+		status, err := s.call(ctx, http.MethodGet, "/api/products", "", "", nil, &products)
+		switch {
+		case errors.Is(err, syscall.ECONNREFUSED):
+			return nil, err
+		case err == nil && status == http.StatusOK && len(products) > 0:
+			return products, nil
+		case err == nil && status < 500 && status != http.StatusTooManyRequests:
+			return nil, fmt.Errorf("status %d, %d products", status, len(products))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no answer within %s: status %d, %w", patience, status, errors.Join(err, ctx.Err()))
+		case <-time.After(wait):
+		}
 	}
-	if status != http.StatusOK || len(products) == 0 {
-		return nil, fmt.Errorf("status %d, %d products", status, len(products))
-	}
-	return products, nil
 }
 
 // accepted is the shop's answer to an order.
@@ -46,7 +60,11 @@ type accepted struct {
 
 // patience is how long a customer tries to get an order through while the shop
 // doesn't answer or asks to come again.
-const patience = time.Minute
+const (
+	patience    = time.Minute
+	firstWait   = 50 * time.Millisecond
+	longestWait = 2 * time.Second
+)
 
 // order places a basket. What fails in passing is tried again under the same
 // key, as a browser's resubmit is: the shop makes one order of it.
@@ -57,7 +75,7 @@ func (s *shop) order(ctx context.Context, b basket) (accepted, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+	for wait := firstWait; ; wait = min(2*wait, longestWait) {
 		var answer accepted
 		status, err := s.call(ctx, http.MethodPost, "/api/orders", b.key, "", body, &answer)
 		switch {
@@ -68,7 +86,7 @@ func (s *shop) order(ctx context.Context, b basket) (accepted, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return accepted{}, fmt.Errorf("order not accepted within %s: status %d, %w", patience, status, err)
+			return accepted{}, fmt.Errorf("order not accepted within %s: status %d, %w", patience, status, errors.Join(err, ctx.Err()))
 		case <-time.After(wait):
 		}
 	}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,5 +107,29 @@ func TestPrintResult(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("result lacks %q:\n%s", want, out.String())
 		}
+	}
+}
+
+// TestCatalogueOfAShopThatStarts waits for one that is being started again, and not
+// for one that isn't there.
+func TestCatalogueOfAShopThatStarts(t *testing.T) {
+	t.Parallel()
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		_, _ = w.Write([]byte(`[{"sku":"A-1"}]`))
+	}))
+	defer server.Close()
+	products, err := newShop(server.URL, 1).products(t.Context())
+	if err != nil || len(products) != 1 || calls.Load() != 2 {
+		t.Errorf("%d products after %d calls (%v), want 1 after 2", len(products), calls.Load(), err)
+	}
+
+	server.Close()
+	if _, err := newShop(server.URL, 1).products(t.Context()); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("without a shop: %v, want that the connection is refused", err)
 	}
 }

@@ -2,6 +2,7 @@ package clustertest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -225,24 +226,58 @@ func wakes(t *testing.T, w *world) {
 	w.audit(t)
 }
 
-// load places orders until it is told to stop.
+// load places six orders a second until it is told to stop.
 type load struct {
 	w    *world
 	stop context.CancelFunc
 	done sync.WaitGroup
-	err  error
+
+	mu  sync.Mutex
+	err error
 }
 
+// startLoad has sixty customers come every ten seconds, whether or not the orders of
+// those before them have come to their end.
 func (w *world) startLoad(t *testing.T) *load {
 	t.Helper()
 	enough, stop := context.WithCancel(t.Context())
 	l := &load{w: w, stop: stop}
 	l.done.Go(func() {
-		for seed := 1; enough.Err() == nil && l.err == nil; seed++ {
-			_, l.err = w.simulate(context.WithoutCancel(enough), "--orders=60", "--rate=6", "--wait=10m", "--seed="+strconv.Itoa(seed))
+		next := time.NewTicker(10 * time.Second)
+		defer next.Stop()
+		for seed := 1; ; seed++ {
+			l.done.Go(func() {
+				_, err := w.simulate(context.WithoutCancel(enough), "--orders=60", "--rate=6", "--wait=10m", "--seed="+strconv.Itoa(seed))
+				l.mu.Lock()
+				defer l.mu.Unlock()
+				l.err = errors.Join(l.err, err)
+			})
+			select {
+			case <-enough.Done():
+				return
+			case <-next.C:
+			}
 		}
 	})
 	return l
+}
+
+// failed is what has gone wrong for customers until now.
+func (l *load) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// await looks until it is so, for as long as customers come.
+func (l *load) await(t *testing.T, limit time.Duration, what string, so func() bool) {
+	t.Helper()
+	await(t, limit, what, func() bool {
+		if err := l.failed(); err != nil {
+			t.Fatal(err)
+		}
+		return so()
+	})
 }
 
 // end waits until every order has come to its end, none refused.
@@ -250,8 +285,8 @@ func (l *load) end(t *testing.T) {
 	t.Helper()
 	l.stop()
 	l.done.Wait()
-	if l.err != nil {
-		t.Error(l.err)
+	if err := l.failed(); err != nil {
+		t.Error(err)
 	}
 	l.w.audit(t)
 }
@@ -279,7 +314,7 @@ func killsPods(t *testing.T, w *world) {
 		}
 		deaths[kill(t, place, selector)]++
 		placed := w.placed(t)
-		await(t, 2*time.Minute, "more orders are placed", func() bool { return w.placed(t) >= placed+10 })
+		l.await(t, 2*time.Minute, "more orders are placed", func() bool { return w.placed(t) >= placed+10 })
 	}
 	l.end(t)
 	t.Logf("%d pods were killed while %d orders were placed: %v", kills, w.placed(t)-before, deaths)
@@ -304,28 +339,28 @@ func upgrades(t *testing.T, w *world) {
 		l := w.startLoad(t)
 		w.mustMake(t, "deploy", "FUNCTION="+function, "TAG=second")
 		second := serving(t, function)
-		w.takesMore(t)
+		l.takesMore(t)
 		w.mustMake(t, "deploy-rollback", "FUNCTION="+function)
 		if back := serving(t, function); second == first || back != first {
 			t.Errorf("%s: from revision %s by deploy to %s, by rollback to %s", function, first, second, back)
 		}
-		w.takesMore(t)
+		l.takesMore(t)
 		w.mustMake(t, "deploy", "FUNCTION="+function)
 		if third := serving(t, function); third == first || third == second {
 			t.Errorf("%s: a deploy after the rollback leaves the requests with %s", function, third)
 		}
-		w.takesMore(t)
+		l.takesMore(t)
 		l.end(t)
 		t.Logf("%s was upgraded, rolled back and upgraded while %d orders were placed", function, w.placed(t)-before)
 	}
 }
 
 // takesMore waits until orders have gone all the way that were placed just now.
-func (w *world) takesMore(t *testing.T) {
+func (l *load) takesMore(t *testing.T) {
 	t.Helper()
 	shipped := `select count(*) from orders where status = 'shipped'`
-	before := ask[int](t, w, shipped)
-	await(t, 3*time.Minute, "more orders are shipped", func() bool { return ask[int](t, w, shipped) >= before+30 })
+	before := ask[int](t, l.w, shipped)
+	l.await(t, 3*time.Minute, "more orders are shipped", func() bool { return ask[int](t, l.w, shipped) >= before+30 })
 }
 
 func redeploys(t *testing.T, w *world) {

@@ -50,7 +50,7 @@ func TestManifestsResolve(t *testing.T) {
 		t.Errorf("dead letter sink = %s", got)
 	}
 	pings, err := local.Pings(set, network)
-	if err != nil || len(pings) != 1 || pings[0].Sink != "http://order-recovery" || pings[0].Timezone != "Etc/UTC" {
+	if err != nil || len(pings) != 1 || pings[0].Sink != "http://order-recovery" || pings[0].Timezone != "UTC" {
 		t.Errorf("Pings() = %+v, %v", pings, err)
 	}
 	resolved, err := local.Topics(set)

@@ -116,6 +116,7 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"every_event_is_published":              `update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`,
 		"every_reader_has_handled":              `delete from order_events where order_id = $1 and name = 'order-placed#order-analytics'`,
 		"every_change_is_mailed":                `delete from notifications where order_id = $1 and change = 'order-shipped'`,
+		"dead_letters_are_dealt_with_on_record": `insert into dead_letters (event_id, event_source, event_type, event, state, first_at, last_at) values ('1', 's', 't', '{}', 'redriven', now(), now())`,
 		"analytics_are_the_fold_of_events":      `update analytics_minutes set value = value + 1 where metric = 'revenue'`,
 	}
 	for _, one := range all(t) {
@@ -155,6 +156,11 @@ func TestFurtherWaysToViolate(t *testing.T) {
 		return `insert into dead_letters (event_id, event_source, event_type, subject, event, error_data, first_at, last_at)
 			select id || '/order-placed', 's', 't', '', ` + content + `, ` + reason + `, now(), now() from orders where id = $1`
 	}
+	done := func(reason, data, failure string) string {
+		return `with l as (` + letter(`''`, `''`) + ` returning id) insert into dead_letter_acts
+			(letter_id, action, actor, reason, data, was, times, began_at, ended_at, outcome, error)
+			select id, 'redrive', 'bob', ` + reason + `, convert_to(` + data + `, 'UTF8'), 'open', 1, now(), now(), 'failed', ` + failure + ` from l`
+	}
 	const secrets, events = "no_personal_data_in_events", "events_tell_of_their_order"
 	for name, test := range map[string]struct{ invariant, change string }{
 		"a name in a text":             {secrets, `update order_events set data = data || '{"note": "for Ada Example"}' where order_id = $1 and name = 'order-placed'`},
@@ -171,6 +177,12 @@ func TestFurtherWaysToViolate(t *testing.T) {
 		"a name beside broken bytes":   {secrets, letter(`'\xff00'::bytea || 'Ada Example' || '\x00fe'::bytea`, `''`)},
 		"a street in an answer":        {secrets, letter(`''`, `'can''t parse "1 Test Street"'`)},
 		"a dead letter by its subject": {secrets, `insert into dead_letters (event_id, event_source, event_type, subject, event, first_at, last_at) values ('x', 's', 't', '$1', 'ada@example.com', now(), now())`},
+		"a name in a reason":           {secrets, done(`'for Ada Example'`, `null`, `null`)},
+		"a name in an edit":            {secrets, done(`'r'`, `'{"to": "Ada Example"}'`, `null`)},
+		"a name in a failure":          {secrets, done(`'r'`, `null`, `'503 Ada Example'`)},
+		"redriven by nobody":           {"dead_letters_are_dealt_with_on_record", letter(`''`, `''`) + `; update dead_letters set state = 'redriven'`},
+		"never sent":                   {"dead_letters_are_dealt_with_on_record", done(`''`, `null`, `'503'`) + `; update dead_letters set state = 'redriven'`},
+		"discarded by a redrive":       {"dead_letters_are_dealt_with_on_record", done(`''`, `null`, `null`) + `; update dead_letters set state = 'discarded'`},
 		"another carrier":              {"shipped_orders_have_one_shipment", `update shipments set carrier = 'Another' where order_id = $1`},
 		"short of what wasn't ordered": {events, `update order_events set data = data || '{"short": [{"sku": "TEST-TEN", "wanted": 2, "available": 1}]}' where order_id = $1 and name = 'order-placed'`},
 		"short of another quantity":    {events, `update order_events set data = data || '{"short": [{"sku": "TEST-ONE", "wanted": 3, "available": 1}]}' where order_id = $1 and name = 'order-placed'`},

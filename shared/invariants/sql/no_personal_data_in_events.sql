@@ -15,6 +15,10 @@ with haystack as (
     select about.order_id, 'dead letter ' || d.id, d.event || ' '::bytea || convert_to(d.error_data, 'UTF8')
     from dead_letters d cross join lateral (values (d.subject), (split_part(d.event_id, '/', 1))) as about (order_id)
     union all
+    select about.order_id, 'what was done about dead letter ' || d.id, convert_to(concat_ws(' ', a.reason, a.error), 'UTF8') || ' '::bytea || coalesce(a.data, '')
+    from dead_letter_acts a join dead_letters d on d.id = a.letter_id
+    cross join lateral (values (d.subject), (split_part(d.event_id, '/', 1))) as about (order_id)
+    union all
     select n.order_id::text, 'mail ' || n.change, convert_to(n.last_error, 'UTF8')
     from notifications n
     where n.last_error is not null

@@ -159,6 +159,10 @@ simulate: build ## Place orders on the running system (ORDERS=500 RATE=50; RATE=
 audit: build ## Prove that no order, charge, unit or mail went wrong
 	@$(WITH_ENV) go run ./scripts/audit
 
+.PHONY: dead-letters
+dead-letters: build ## Deal with dead letters of the running system (ARGS="list", show, redrive, discard)
+	@$(WITH_ENV) bin/orderflow dead-letters $(ARGS)
+
 .PHONY: clean
 clean: ## Remove what make built
 	rm -rf bin

@@ -22,6 +22,7 @@ func (s *System) saveEnvironment() error {
 	variables["KAFKA_BROKERS"] = s.Brokers()
 	variables["KAFKA_SINK_INGRESS"] = s.plan.addresses.URL(kafkaSink)
 	variables["BACKOFFICE_URL"] = s.plan.addresses.URL("backoffice")
+	variables["FUNCTION_URLS"] = s.plan.functionURLs()
 
 	var text strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(variables)) {

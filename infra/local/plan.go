@@ -201,13 +201,16 @@ func (p *plan) pingSource() supervisor.Process {
 }
 
 // servicesArg tells where the functions are: what the cluster's DNS knows.
-func (p *plan) servicesArg() string {
-	var services []string
+func (p *plan) servicesArg() string { return "--services=" + p.functionURLs() }
+
+// functionURLs are the functions' addresses as NAME=URL;...
+func (p *plan) functionURLs() string {
+	var urls []string
 	for name, url := range p.services() {
-		services = append(services, name+"="+url)
+		urls = append(urls, name+"="+url)
 	}
-	slices.Sort(services)
-	return "--services=" + strings.Join(services, ";")
+	slices.Sort(urls)
+	return strings.Join(urls, ";")
 }
 
 func (p *plan) services() map[string]string {

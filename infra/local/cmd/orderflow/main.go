@@ -24,6 +24,8 @@ type commands struct {
 	FuncRun    funcRunCommand    `cmd:"" help:"Run one function by the func CLI, with what it needs, until Ctrl-C."`
 	FuncInvoke funcInvokeCommand `cmd:"" help:"Call the function that func-run runs, with an event of events/examples."`
 
+	DeadLetters deadLettersCommand `cmd:"" group:"operators" help:"Look at dead letters, and redrive or discard them."`
+
 	WithPostgres withPostgresCommand `cmd:"" help:"Run a command, tests for one, with a Postgres that goes when it ends."`
 
 	Broker          brokerCommand      `cmd:"" group:"parts" help:"An embedded Kafka broker."`
@@ -41,7 +43,10 @@ func main() {
 
 	var command commands
 	parsed := kong.Parse(&command, kong.Name("orderflow"), kong.UsageOnError(),
-		kong.Groups{"parts": "Parts of the platform, as orderflow run starts them:"},
+		kong.Groups{
+			"operators": "For who runs a shop, here or on a cluster: DATABASE_URL says which.",
+			"parts":     "Parts of the platform, as orderflow run starts them:",
+		},
 		kong.Description("An order system of functions, events and Postgres, on one machine."),
 		kong.BindTo(ctx, (*context.Context)(nil)))
 	if err := parsed.Run(); err != nil {

@@ -63,17 +63,10 @@ func (k *kept) open(row store.ListLettersRow) string {
 	return k.address(row.Subject)
 }
 
-// address finds the order that the event is about. Data that can't be read don't
-// tell, and may still be replaced by others.
+// address finds the order that the event is about.
 func (k *kept) address(subject string) string {
-	order := subject
-	if data, err := events.Decode(k.kind.Type, k.event.Data()); err == nil {
-		order = data.Order()
-	} else if order == "" {
-		order, _, _ = strings.Cut(k.event.ID(), "/")
-	}
 	var err error
-	if k.order, err = uuid.Parse(order); err != nil {
+	if k.order, err = uuid.Parse(k.about(subject)); err != nil {
 		return "it doesn't say which order it is about"
 	}
 	k.OrderID = k.order.String()
@@ -82,6 +75,25 @@ func (k *kept) address(subject string) string {
 		k.event.SetExtension(orderlog.ExtensionPartitionKey, k.OrderID)
 	}
 	return ""
+}
+
+// about is what the event calls its order. Data that aren't those of its type may
+// still tell, and be replaced by others.
+func (k *kept) about(subject string) string {
+	if data, err := events.Decode(k.kind.Type, k.event.Data()); err == nil {
+		return data.Order()
+	}
+	var data struct {
+		OrderID string `json:"order_id"`
+	}
+	if err := json.Unmarshal(k.event.Data(), &data); err == nil && data.OrderID != "" {
+		return data.OrderID
+	}
+	if subject != "" {
+		return subject
+	}
+	order, _, _ := strings.Cut(k.event.ID(), "/")
+	return order
 }
 
 // data is what would be sent.

@@ -111,20 +111,13 @@ type Filter struct {
 
 // Desk is where people deal with dead letters.
 type Desk struct {
-	pool *pgxpool.Pool
-	// addresses are the functions' URLs by their names.
-	addresses map[string]string
+	pool      *pgxpool.Pool
+	addresses Addresses
 }
 
-// NewDesk makes a desk. The addresses are the functions' URLs by their names,
-// for a system where a URL doesn't tell which function it is of; on a cluster
-// there need be none.
-func NewDesk(pool *pgxpool.Pool, addresses map[string]string) *Desk {
-	trimmed := map[string]string{}
-	for name, address := range addresses {
-		trimmed[name] = strings.TrimRight(address, "/")
-	}
-	return &Desk{pool: pool, addresses: trimmed}
+// NewDesk makes a desk.
+func NewDesk(pool *pgxpool.Pool, addresses Addresses) *Desk {
+	return &Desk{pool: pool, addresses: addresses}
 }
 
 // pageSize is how many letters are looked at in one go.
@@ -178,7 +171,7 @@ func (d *Desk) question(ctx context.Context, filter Filter, size int) (store.Lis
 	}
 	params := store.ListLettersParams{
 		Ids: append([]int64{}, filter.IDs...), State: string(filter.State), Function: filter.Function,
-		Address: d.addresses[filter.Function], Code: filter.Code, Error: filter.Error, Type: filter.Type,
+		Address: strings.TrimRight(d.addresses[filter.Function], "/"), Code: filter.Code, Error: filter.Error, Type: filter.Type,
 		Since: filter.Since, Until: filter.Until, Page: int32(min(size, math.MaxInt32)),
 	}
 	var err error
@@ -227,11 +220,16 @@ func (d *Desk) known(ctx context.Context, ids []int64) error {
 	return nil
 }
 
-// function names who an address is of: a function's own name, as order-recovery
-// signs its letters, or that of a Knative Service, the first label of its host.
-func (d *Desk) function(address string) string {
-	for name, known := range d.addresses {
-		if known == strings.TrimRight(address, "/") {
+// Addresses are the functions' URLs by their names, for a system where a URL
+// doesn't tell which function it is of. On a cluster there need be none.
+type Addresses map[string]string
+
+// Function names who an address is of: a function's own name, as order-recovery
+// signs its letters, or that of a Knative Service, the first label of its host. An
+// address that doesn't tell is returned as it is.
+func (a Addresses) Function(address string) string {
+	for name, known := range a {
+		if strings.TrimRight(known, "/") == strings.TrimRight(address, "/") {
 			return name
 		}
 	}

@@ -34,7 +34,7 @@ func (d *Desk) read(row store.ListLettersRow) kept {
 	one := kept{Letter: Letter{
 		ID: row.ID, State: State(row.State), Times: int(row.Times), FirstAt: row.FirstAt.UTC(), LastAt: row.LastAt.UTC(),
 		EventID: row.EventID, Source: row.EventSource, Type: row.EventType,
-		Function: d.function(row.ErrorDest), Code: row.ErrorCode, Error: strings.TrimSpace(row.ErrorData),
+		Function: d.addresses.Function(row.ErrorDest), Code: row.ErrorCode, Error: strings.TrimSpace(row.ErrorData),
 		Prospect: Prospect{Handled: []string{}, Waiting: []string{}},
 	}}
 	one.Refusal = one.open(row)

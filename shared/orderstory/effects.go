@@ -1,0 +1,226 @@
+package orderstory
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/shared/orderstory/internal/store"
+)
+
+// The functions whose effects are rows of their own.
+const (
+	verification = "payment-verification"
+	inventory    = "inventory-update"
+	shipment     = "shipment-preparation"
+	cancellation = "order-cancellation"
+	notification = "customer-notification"
+)
+
+// The aspects of an order's state.
+const (
+	aspectStatus  = "status"
+	aspectPayment = "payment"
+	aspectUnits   = "units"
+	aspectParcel  = "parcel"
+	aspectMail    = "mail "
+)
+
+// money tells the steps of the payment.
+func (t *teller) money() {
+	for _, row := range t.payments {
+		amount := events.Money{Amount: row.Amount, Currency: row.Currency}.String()
+		if row.AuthorisedAt != nil {
+			by, cause := t.verifier(row.State == "voided" || row.State == "refunded")
+			t.paid(by, cause, "authorised", fmt.Sprintf("%s held as %s", amount, row.ProviderID), row.AuthorisedAt)
+		}
+		if row.CapturedAt != nil {
+			t.paid(shipment, "inventory-updated", "captured", amount+" captured", row.CapturedAt)
+		}
+		switch row.State {
+		case "declined":
+			by, cause := verification, "order-placed"
+			if row.AuthorisedAt != nil {
+				by, cause = shipment, "inventory-updated" // it was held, and couldn't be captured
+			}
+			t.paid(by, cause, row.State, fmt.Sprintf("%s declined (%s)", amount, row.DeclineCode), row.ClosedAt)
+		case "voided", "refunded":
+			by, cause := t.closer()
+			t.paid(by, cause, row.State, amount+" "+row.State, row.ClosedAt)
+		}
+	}
+}
+
+// paid tells one step. The provider's time is only told: its clock is its own.
+func (t *teller) paid(by, cause, state, text string, at *time.Time) {
+	if at != nil {
+		text += ", at " + at.UTC().Format("15:04:05.000") + " by the provider's clock"
+	}
+	t.together(Step{Kind: KindPayment, By: by, Cause: cause, Text: "payment: " + text, aspect: aspectPayment, value: state})
+}
+
+// verifier is who has written down that the money is held: payment-verification, or
+// whoever gave it back, where that was first to write of the payment.
+func (t *teller) verifier(closed bool) (by, cause string) {
+	verified, handled := t.handled[delivery{verification, "order-placed"}]
+	if by, cause = t.closer(); closed {
+		if at, is := t.handled[delivery{by, cause}]; is && (!handled || at.Before(verified)) {
+			return by, cause
+		}
+	}
+	return verification, "order-placed"
+}
+
+// closer is who has given the money back: order-cancellation, or the stage that
+// found the order cancelled, or the hold run out.
+func (t *teller) closer() (by, cause string) {
+	if t.order.CancelReason == string(events.ReasonPaymentExpired) {
+		return shipment, "inventory-updated"
+	}
+	for _, d := range []delivery{{cancellation, "order-cancelled"}, {shipment, "inventory-updated"}, {verification, "order-placed"}} {
+		if _, handled := t.handled[d]; handled {
+			return d.by, d.cause
+		}
+	}
+	return cancellation, "order-cancelled"
+}
+
+// goods tells what became of the units, and of the parcel with its label.
+func (t *teller) goods() {
+	t.units("reserved", inventory, "payment-verified", func(string) bool { return true })
+	t.units("shipped", shipment, "inventory-updated", func(state string) bool { return state == "shipped" })
+	t.units("released", cancellation, "order-cancelled", func(state string) bool { return state == "released" })
+	for _, row := range t.shipments {
+		parcel := row.Carrier + " " + row.TrackingNumber
+		t.together(Step{
+			Kind: KindParcel, By: shipment, Cause: "inventory-updated", Text: "parcel: " + parcel + ", label " + row.LabelKey,
+			aspect: aspectParcel, value: parcel,
+		})
+	}
+}
+
+func (t *teller) units(what, by, cause string, are func(state string) bool) {
+	var units []string
+	for _, row := range t.reservations {
+		if are(row.State) {
+			units = append(units, fmt.Sprintf("%d %s", row.Quantity, row.Sku))
+		}
+	}
+	if len(units) > 0 {
+		text := strings.Join(units, ", ") + " " + what
+		t.together(Step{Kind: KindUnits, By: by, Cause: cause, Text: "units: " + text, aspect: aspectUnits, value: text})
+	}
+}
+
+// mail tells of the mails. A confirmation is sent once the payment is verified.
+func (t *teller) mail() {
+	for _, row := range t.mails {
+		cause := row.Change
+		if cause == "order-placed" {
+			cause = "payment-verified"
+		}
+		at := row.ClaimedAt
+		if row.SentAt != nil {
+			at = *row.SentAt
+		}
+		t.effect(Step{
+			At: at, Kind: KindMail, By: notification, Cause: cause, Text: "mail about " + row.Change + ": " + letter(row),
+			aspect: aspectMail + row.Change, value: row.State,
+		})
+	}
+}
+
+func letter(row store.ListMailsRow) string {
+	text := row.State
+	switch {
+	case row.State == "sent":
+		text += " as " + row.MessageID
+	case row.RefusedFor != "":
+		text += " for good: " + row.RefusedFor
+	}
+	if row.Attempts > 1 {
+		text += fmt.Sprintf(", at attempt %d", row.Attempts)
+	}
+	if row.Uncertain > 0 {
+		text += fmt.Sprintf(", of %d earlier ones nobody knows how they ended", row.Uncertain)
+	}
+	if row.State == "sending" && row.LastError != "" {
+		text += ", the last one failed: " + row.LastError
+	}
+	return text
+}
+
+// trouble tells what no function would take, and what people did about it.
+func (t *teller) trouble() {
+	for _, row := range t.letters {
+		text := fmt.Sprintf("dead letter %d: %s refused", row.ID, eventOf(row.EventType))
+		if row.Times > 1 {
+			text += fmt.Sprintf(" %d times, last at %s", row.Times, row.LastAt.UTC().Format("2006-01-02 15:04:05"))
+		}
+		text += strings.TrimRight(fmt.Sprintf(": %s %s", row.ErrorCode, strings.TrimSpace(row.ErrorData)), ": ")
+		step := Step{At: row.FirstAt, Kind: KindRefused, By: t.addresses.Function(row.ErrorDest), Text: text}
+		if _, happened := t.happened[eventOf(row.EventType)]; happened {
+			step.Cause = eventOf(row.EventType)
+		}
+		t.add(step)
+	}
+	for _, row := range t.acts {
+		text := fmt.Sprintf("dead letter %d: %s of %s", row.LetterID, row.Action, eventOf(row.EventType))
+		if row.Edited {
+			text += " with other data"
+		}
+		if row.Reason != "" {
+			text += " (" + row.Reason + ")"
+		}
+		switch row.Outcome {
+		case "":
+			text += ", end unknown"
+		case "failed":
+			text += ", failed: " + row.Error
+		default:
+			text += ", " + row.Outcome
+		}
+		t.add(Step{At: row.BeganAt, Kind: KindLetter, By: "operator " + row.Actor, Text: text})
+	}
+}
+
+func eventOf(eventType string) string {
+	if kind, known := events.ByType(eventType); known {
+		return kind.Name
+	}
+	return eventType
+}
+
+// fold makes the state of what was done until then.
+func (t *teller) fold(at time.Time, steps []Step) State {
+	values := map[string]string{}
+	var state State
+	for _, step := range steps {
+		if change, mail := strings.CutPrefix(step.aspect, aspectMail); mail {
+			if state.Mails == nil {
+				state.Mails = map[string]string{}
+			}
+			state.Mails[change] = step.value
+			continue
+		}
+		values[step.aspect] = step.value
+	}
+	state.Status, state.Payment = values[aspectStatus], values[aspectPayment]
+	state.Units, state.Parcel = values[aspectUnits], values[aspectParcel]
+	for _, kind := range events.Catalog() {
+		if happened, is := t.happened[kind.Name]; !is || happened.After(at) {
+			continue
+		}
+		for _, reader := range kind.ReadBy {
+			if handled, is := t.handled[delivery{reader, kind.Name}]; is && !handled.After(at) {
+				continue
+			}
+			if state.Waiting == nil {
+				state.Waiting = map[string][]string{}
+			}
+			state.Waiting[kind.Name] = append(state.Waiting[kind.Name], reader)
+		}
+	}
+	return state
+}

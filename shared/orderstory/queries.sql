@@ -1,0 +1,49 @@
+-- What there is on record about one order. sqlc makes internal/store from it.
+
+-- name: FindOrder :one
+-- By its id, or by its number.
+select id, number, status, coalesce(cancel_reason, '')::text as cancel_reason, total_amount, currency, placed_at, resends,
+       resend_after, settled_at, now()::timestamptz as now
+from orders
+where id = sqlc.narg(id) or number = @number::text;
+
+-- name: ListLines :many
+select sku, quantity, price_amount from order_lines where order_id = @order_id order by line;
+
+-- name: ListEvents :many
+select name, source, coalesce(cause, '')::text as cause, coalesce(type, '')::text as type, data, occurred_at, published_at
+from order_events
+where order_id = @order_id
+order by position;
+
+-- name: ListPayments :many
+select provider_id, state, amount, currency, coalesce(decline_code, '')::text as decline_code, authorised_at, captured_at, closed_at
+from payments
+where order_id = @order_id;
+
+-- name: ListReservations :many
+select sku, quantity, state from reservations where order_id = @order_id order by sku;
+
+-- name: ListShipments :many
+select carrier, tracking_number, label_key from shipments where order_id = @order_id;
+
+-- name: ListMails :many
+select change, state, attempts, uncertain, claimed_at, sent_at, coalesce(message_id, '')::text as message_id,
+       coalesce(last_error, '')::text as last_error, coalesce(refused_for, '')::text as refused_for
+from notifications
+where order_id = @order_id
+order by claimed_at, change;
+
+-- name: ListLetters :many
+select id, event_type, error_dest, error_code, error_data, state, times, first_at, last_at
+from dead_letters
+where subject = @order_id::text or split_part(event_id, '/', 1) = @order_id
+order by id;
+
+-- name: ListActs :many
+select a.letter_id, a.action, a.actor, a.reason, (a.data is not null)::boolean as edited, a.began_at,
+       coalesce(a.outcome, '')::text as outcome, coalesce(a.error, '')::text as error, l.event_type
+from dead_letter_acts a
+join dead_letters l on l.id = a.letter_id
+where l.subject = @order_id::text or split_part(l.event_id, '/', 1) = @order_id
+order by a.id;

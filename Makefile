@@ -163,6 +163,10 @@ audit: build ## Prove that no order, charge, unit or mail went wrong
 dead-letters: build ## Deal with dead letters of the running system (ARGS="list", show, redrive, discard)
 	@$(WITH_ENV) bin/orderflow dead-letters $(ARGS)
 
+.PHONY: order
+order: build ## Tell the whole life of an order of the running system (ID=id or number; AT=time)
+	@$(WITH_ENV) bin/orderflow order $(if $(AT),--at=$(AT)) $(ID)
+
 .PHONY: clean
 clean: ## Remove what make built
 	rm -rf bin

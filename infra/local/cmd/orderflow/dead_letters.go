@@ -7,8 +7,10 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/orderflow-project/orderflow/shared/deadletter"
+	"github.com/orderflow-project/orderflow/shared/orderstory"
 )
 
 type deadLettersCommand struct {
@@ -108,19 +110,35 @@ type showLetterCommand struct {
 	Services map[string]string `help:"The functions' URLs by name, where a URL doesn't tell its function." env:"FUNCTION_URLS" placeholder:"NAME=URL;..."`
 }
 
+// shownLetter is a letter, and what was done because of its event.
+type shownLetter struct {
+	deadletter.Account
+
+	Effects []orderstory.Step `json:"effects"`
+}
+
 // Run implements the command.
 func (c *showLetterCommand) Run(ctx context.Context) error {
-	return desk(ctx, c.Services, func(desk *deadletter.Desk) error {
-		account, err := desk.Show(ctx, c.ID)
-		switch {
-		case err != nil:
-			return err
-		case c.JSON:
-			return printJSON(os.Stdout, account)
-		default:
-			return printAccount(os.Stdout, account)
+	pool, err := database(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	shown := shownLetter{Effects: []orderstory.Step{}}
+	if shown.Account, err = deadletter.NewDesk(pool, c.Services).Show(ctx, c.ID); err != nil {
+		return explained(err)
+	}
+	if shown.Number != "" {
+		story, err := orderstory.Tell(ctx, pool, shown.OrderID, time.Time{}, c.Services)
+		if err != nil {
+			return explained(err)
 		}
-	})
+		shown.Effects = story.Because(shown.Topic)
+	}
+	if c.JSON {
+		return printJSON(os.Stdout, shown)
+	}
+	return printLetter(os.Stdout, shown)
 }
 
 type redriveLettersCommand struct {

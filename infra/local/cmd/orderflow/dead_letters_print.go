@@ -97,8 +97,8 @@ func counted(number int, thing string) string {
 	return strconv.Itoa(number) + " " + thing + "s"
 }
 
-// printAccount prints all about one letter.
-func printAccount(out io.Writer, a deadletter.Account) error {
+// printLetter prints all about one letter.
+func printLetter(out io.Writer, a shownLetter) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(name, value string) { fmt.Fprintf(table, "%s\t%s\n", name, deadletter.Printable(value)) }
 	line("letter", fmt.Sprintf("%d, %s", a.ID, a.State))
@@ -109,6 +109,9 @@ func printAccount(out io.Writer, a deadletter.Account) error {
 	line("because", a.Error)
 	line("came", fmt.Sprintf("%s, first %s UTC, last %s UTC", counted(a.Times, "time"), shownTime(a.FirstAt), shownTime(a.LastAt)))
 	line("handled by", or(strings.Join(a.Handled, ", "), "nobody"))
+	for _, step := range a.Effects {
+		line("done", fmt.Sprintf("%s UTC %s: %s", shownTime(step.At), step.By, step.Text))
+	}
 	line("waiting", or(strings.Join(a.Waiting, ", "), "nobody"))
 	line("redrive", prospect(a.Letter))
 	line("payload", a.Payload)

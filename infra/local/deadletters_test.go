@@ -124,6 +124,34 @@ func TestDeadLettersCommand(t *testing.T) {
 	}
 }
 
+func TestOrderCommand(t *testing.T) {
+	t.Parallel()
+	c := deadLetters{t: t, pool: postgrestest.New(t)}
+	order := stagetest.Place(t, c.pool, events.StatusPaymentVerified)
+	story := func(code int, texts []string, args ...string) {
+		t.Helper()
+		cmd := c.process()
+		cmd.Args = append([]string{cmd.Path, "order"}, args...)
+		printed, _ := cmd.CombinedOutput()
+		if got := cmd.ProcessState.ExitCode(); got != code {
+			t.Errorf("%q ended with %d, want %d:\n%s", args, got, code, printed)
+		}
+		for _, text := range texts {
+			if !strings.Contains(string(printed), text) {
+				t.Errorf("%q doesn't print %q, but:\n%s", args, text, printed)
+			}
+		}
+	}
+	story(0, []string{order.ID.String(), "payment_verified", "the customer", "inventory-update, customer-notification, order-analytics for payment-verified", "1 effect, 1 with a cause"}, order.Number)
+	story(0, []string{`"number":"` + order.Number + `"`}, order.ID.String(), "--json")
+	story(1, []string{"not placed yet"}, order.Number, "--at=2020-01-01")
+	story(1, []string{"no such order"}, "OF-NONE")
+	if _, err := c.pool.Exec(t.Context(), `update order_events set cause = 'never' where name = 'payment-verified'`); err != nil {
+		t.Fatal(err)
+	}
+	story(1, []string{"never ! no such event", "1 effect, 0 with a cause", "1 effect of " + order.Number + " without a cause"}, order.Number)
+}
+
 // TestDeadLettersCommandIsKilled kills the command when the sink has the event,
 // before it can write that down.
 func TestDeadLettersCommandIsKilled(t *testing.T) {

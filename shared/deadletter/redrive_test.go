@@ -410,7 +410,13 @@ func TestStopped(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || len(results) >= 40 {
 		t.Errorf("%d letters, %v, want it to stop", len(results), err)
 	}
-	if again := w.mustRedrive(open(), by("")); len(again) < 39 {
+	again := w.mustRedrive(open(), by(""))
+	for id, result := range again {
+		if result.Outcome != deadletter.OutcomeSent {
+			t.Errorf("letter %d afterwards: %s, %s, want it sent", id, result.Outcome, result.Why)
+		}
+	}
+	if len(again) < 39 {
 		t.Errorf("%d letters redriven afterwards, want all that weren't sent", len(again))
 	}
 	for id, result := range results {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,18 @@ func TestAsItWas(t *testing.T) {
 	}
 	if _, err := orderstory.Tell(t.Context(), w.pool, w.order.ID.String(), second(-1), nil); !errors.Is(err, orderstory.ErrNotYet) {
 		t.Errorf("Tell() of before it was placed = %v, want ErrNotYet", err)
+	}
+}
+
+// A database's clock may jump back, as when another takes over.
+func TestNothingIsToldBeforeItsCause(t *testing.T) {
+	t.Parallel()
+	w := shipped(t)
+	w.exec(`update notifications set sent_at = $2 where order_id = $1 and change = 'order-shipped'`, second(3))
+	steps := told(w.tell(time.Time{}))
+	want := "+30 customer-notification, order-shipped: mail about order-shipped: sent as m2"
+	if !slices.Contains(steps, want) || slices.Index(steps, want) < slices.Index(steps, "+30 shipment-preparation, inventory-updated: order-shipped") {
+		t.Errorf("%q isn't told after its cause, but:\n%s", want, strings.Join(steps, "\n"))
 	}
 }
 

@@ -16,11 +16,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderflow-project/orderflow/infra/local"
 	"github.com/orderflow-project/orderflow/infra/local/apachekafka"
 	"github.com/orderflow-project/orderflow/infra/local/localtest"
+	"github.com/orderflow-project/orderflow/shared/orderstory"
 )
 
 // system is the whole system in a folder and at ports of its own. It can be
@@ -296,6 +298,39 @@ func (s *system) program(ctx context.Context, name string, args ...string) (stri
 	return stdout.String(), nil
 }
 
+// storiesAtMost is of how many orders the stories are told: of all would take too
+// long where a test places many thousands.
+const storiesAtMost = 500
+
+// stories proves that of each order every effect has its cause, and that what is
+// told is where the order stands.
+func (s *system) stories(t *testing.T) {
+	t.Helper()
+	pool := s.database(t)
+	rows, err := pool.Query(t.Context(), `select number, status from orders order by id desc limit $1`, storiesAtMost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type row struct{ Number, Status string }
+	orders, err := pgx.CollectRows(rows, pgx.RowToStructByPos[row])
+	if err != nil {
+		t.Fatal(err)
+	}
+	effects := 0
+	for _, order := range orders {
+		story, err := orderstory.Tell(t.Context(), pool, order.Number, time.Time{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		effects += story.Effects
+		if story.Effects != story.Explained || story.State.Status != order.Status || len(story.State.Waiting) > 0 {
+			t.Errorf("%s is %s, and told as %+v with %d effects, %d of them with a cause: %+v",
+				order.Number, order.Status, story.State, story.Effects, story.Explained, story.Steps)
+		}
+	}
+	t.Logf("%d effects of %d orders, each with its cause", effects, len(orders))
+}
+
 // audit proves that nothing went wrong.
 func (s *system) audit(t *testing.T) {
 	t.Helper()
@@ -310,4 +345,5 @@ func (s *system) audit(t *testing.T) {
 		}
 	}
 	t.Log(strings.Join(lines[len(lines)-2:], " "))
+	s.stories(t) // audit has waited until all was at rest
 }

@@ -24,6 +24,9 @@ const (
 	// sends taking the 5 s after which the sink's client gives up.
 	pageFor = 5 * time.Second
 	lease   = time.Minute
+	// slowest is the lowest rate, in events per second: a letter mustn't wait for its
+	// turn until its lease is over.
+	slowest = 0.1
 	// recordFor bounds writing down what became of a page, also after Ctrl-C.
 	recordFor = 10 * time.Second
 	// textLength bounds what is kept of an error, in bytes.
@@ -54,7 +57,7 @@ type Redrive struct {
 	// the event says otherwise.
 	Data     []byte
 	Recorded bool
-	// Rate is how many events are sent per second at most; 0 is no limit.
+	// Rate is how many events are sent per second at most, from 0.1 on; 0 is no limit.
 	Rate float64
 	// DryRun tells what would be done, and does nothing.
 	DryRun bool
@@ -92,8 +95,8 @@ func (r Redrive) check(filter Filter) error {
 		return fmt.Errorf("redrive: %w: nobody is named who does it", ErrInvalid)
 	case filter.State == "":
 		return fmt.Errorf("redrive: %w: it isn't said in which state the letters are", ErrInvalid)
-	case r.Rate < 0:
-		return fmt.Errorf("redrive: %w: the rate is below 0", ErrInvalid)
+	case r.Rate != 0 && r.Rate < slowest:
+		return fmt.Errorf("redrive: %w: the rate is below %g per second", ErrInvalid, slowest)
 	case r.Data == nil && !r.Recorded:
 		return nil
 	case r.Data != nil && r.Recorded:

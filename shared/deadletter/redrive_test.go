@@ -331,11 +331,11 @@ func TestAsRecorded(t *testing.T) {
 func TestWhatCannotBeMeant(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	data, both, slow := by("r"), by("r"), by("r")
-	data.Data, both.Data, both.Recorded, slow.Rate = []byte("{}"), []byte("{}"), true, -1
+	data, both, back, slow := by("r"), by("r"), by("r"), by("r")
+	data.Data, both.Data, both.Recorded, back.Rate, slow.Rate = []byte("{}"), []byte("{}"), true, -1, 0.05
 	recorded := by("")
 	recorded.Recorded = true
-	for name, how := range map[string]deadletter.Redrive{"edit of many": data, "two edits": both, "rate": slow, "no reason": recorded, "nobody": {}} {
+	for name, how := range map[string]deadletter.Redrive{"edit of many": data, "two edits": both, "negative rate": back, "too slow": slow, "no reason": recorded, "nobody": {}} {
 		if _, err := w.redrive(t.Context(), w.to, open(), how); !errors.Is(err, deadletter.ErrInvalid) {
 			t.Errorf("%s: %v, want ErrInvalid", name, err)
 		}

@@ -145,7 +145,7 @@ type redriveLettersCommand struct {
 	acting
 	sinks
 
-	Rate       float64 `help:"Events per second at most; 0 is no limit." default:"0"`
+	Rate       float64 `help:"Events per second at most, from 0.1 on; 0 is no limit." default:"0"`
 	Data       string  `help:"File with the data to send instead, - for standard input. For one letter, with a --reason." placeholder:"FILE"`
 	AsRecorded bool    `help:"Send what the order's history says, where a letter says otherwise. With a --reason."`
 }

@@ -19,23 +19,24 @@ const (
 	idleConns      = 128
 )
 
-// Config is what a function is told of the provider.
+// Config is what a function is told of the provider. Package gateway makes one of it.
 type Config struct {
+	// Provider is "sandbox" or "stripe".
+	Provider string `env:"PAYMENT_PROVIDER" envDefault:"sandbox"`
 	// URL is where its API is.
 	URL string `env:"PAYMENT_PROVIDER_URL,required,notEmpty"`
 	// Key is the secret that it knows the shop by.
 	Key string `env:"PAYMENT_PROVIDER_KEY,required,notEmpty"`
 }
 
-// Client speaks the API of the sandbox provider. It is safe for concurrent use.
+// Client speaks the API of the sandbox provider, which knows an order's payment by
+// the order's id alone. It is safe for concurrent use.
 type Client struct {
 	base    string
 	key     string
 	http    *http.Client
 	timeout time.Duration
 }
-
-var _ Provider = (*Client)(nil)
 
 // NewClient returns a client for the provider at baseURL that presents key. A
 // nil httpClient gets one that keeps enough connections open for many orders at
@@ -66,7 +67,7 @@ func defaultHTTPClient() *http.Client {
 	return &http.Client{Transport: transport, CheckRedirect: stay}
 }
 
-// Authorise implements Provider.
+// Authorise is as in Provider.
 func (c *Client) Authorise(ctx context.Context, req AuthoriseRequest) (Payment, error) {
 	p, err := c.instruct(ctx, "authorise", req.OrderID, "/v1/payments", req)
 	if err != nil {
@@ -75,7 +76,7 @@ func (c *Client) Authorise(ctx context.Context, req AuthoriseRequest) (Payment, 
 	return p, nil
 }
 
-// Capture implements Provider.
+// Capture is as in Provider.
 func (c *Client) Capture(ctx context.Context, orderID string) (Payment, error) {
 	p, err := c.instruct(ctx, "capture", orderID, paymentPath(orderID)+"/capture", struct{}{})
 	if err != nil {
@@ -84,7 +85,7 @@ func (c *Client) Capture(ctx context.Context, orderID string) (Payment, error) {
 	return p, nil
 }
 
-// Release implements Provider.
+// Release is as in Provider.
 func (c *Client) Release(ctx context.Context, orderID string) (Payment, error) {
 	p, err := c.instruct(ctx, "release", orderID, paymentPath(orderID)+"/release", struct{}{})
 	if err != nil {

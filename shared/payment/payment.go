@@ -1,6 +1,7 @@
-// Package payment is the vocabulary of paying and the client of the payment
+// Package payment is the vocabulary of paying, and the client of the sandbox
 // provider: money is held when an order is verified (authorise), kept when it
-// ships (capture), and given back otherwise (release).
+// ships (capture), and given back otherwise (release). Package stripe does the
+// same with Stripe, and package gateway chooses.
 //
 // Every instruction carries an idempotency key made from the order and the
 // step. When its outcome is unknown, after a timeout or a cut connection, the
@@ -80,6 +81,17 @@ type AuthoriseRequest struct {
 	Amount  events.Money `json:"amount"`
 	// Method is what the customer pays with, "pm_card_visa".
 	Method string `json:"method"`
+	// PlacedAt is when the order came into being, before which nobody can have
+	// asked for this. A provider that forgets what it was asked needs to know; zero
+	// is any time.
+	PlacedAt time.Time `json:"-"`
+}
+
+// Order is what a provider is told of an order whose payment it has: the same as
+// when it was authorised.
+type Order struct {
+	ID    string
+	Total events.Money
 }
 
 // Provider moves an order's money. All calls are idempotent. An error that is
@@ -91,7 +103,7 @@ type Provider interface {
 	// Capture keeps what is held. Where the hold is gone or the capture is
 	// declined, the payment says so (CancelReason); ErrNotFound is for an
 	// order that was never authorised.
-	Capture(ctx context.Context, orderID string) (Payment, error)
+	Capture(ctx context.Context, order Order) (Payment, error)
 	// Release makes sure that no money is held or kept: it voids what is
 	// authorised, refunds what is captured, and leaves alone what is declined,
 	// voided, refunded or, with StateNone, unknown. It asks for a state rather
@@ -99,7 +111,7 @@ type Provider interface {
 	// authorisation that arrives after it is declined, so that a hold can't
 	// slip in behind a cancellation. An adapter to a provider that doesn't
 	// promise this has to bring it about.
-	Release(ctx context.Context, orderID string) (Payment, error)
+	Release(ctx context.Context, order Order) (Payment, error)
 }
 
 // Kind is what a movement does to money.

@@ -1,0 +1,44 @@
+// Package gateway chooses the payment provider. It is apart from package payment,
+// so that whoever needs its words or the sandbox alone isn't built with Stripe.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/stripe"
+)
+
+// Open returns the provider that cfg names. It makes no call. An error says which
+// setting is wrong, and never its value.
+func Open(cfg payment.Config) (payment.Provider, error) {
+	switch cfg.Provider {
+	case "sandbox":
+		return sandboxed{payment.NewClient(cfg.URL, cfg.Key, nil)}, nil
+	case "stripe":
+		client, err := stripe.New(cfg.URL, cfg.Key)
+		if err != nil {
+			return nil, fmt.Errorf("environment: %w", err)
+		}
+		return client, nil
+	default:
+		return nil, errors.New("environment: PAYMENT_PROVIDER is neither sandbox nor stripe")
+	}
+}
+
+// sandboxed is the sandbox as a provider.
+type sandboxed struct{ client *payment.Client }
+
+func (s sandboxed) Authorise(ctx context.Context, req payment.AuthoriseRequest) (payment.Payment, error) {
+	return s.client.Authorise(ctx, req)
+}
+
+func (s sandboxed) Capture(ctx context.Context, order payment.Order) (payment.Payment, error) {
+	return s.client.Capture(ctx, order.ID)
+}
+
+func (s sandboxed) Release(ctx context.Context, order payment.Order) (payment.Payment, error) {
+	return s.client.Release(ctx, order.ID)
+}

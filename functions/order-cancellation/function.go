@@ -26,6 +26,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/order-cancellation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/gateway"
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
@@ -40,13 +41,17 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := canceller{rows: store.New(env.Pool), provider: payment.NewClient(cfg.URL, cfg.Key, nil)}
+	provider, err := gateway.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := canceller{rows: store.New(env.Pool), provider: provider}
 	return []stage.Rule{stage.Step[events.OrderCancelled, payment.Payment]{Ask: c.ask, Apply: c.apply}}, nil
 }
 
 // provider is what this function needs of a payment.Provider.
 type provider interface {
-	Release(ctx context.Context, orderID string) (payment.Payment, error)
+	Release(ctx context.Context, order payment.Order) (payment.Payment, error)
 }
 
 type canceller struct {
@@ -57,7 +62,7 @@ type canceller struct {
 // ask has the money released, whatever the reason for the cancellation: that a
 // payment was declined says nothing of one that is still under way.
 func (c canceller) ask(ctx context.Context, in stage.In[events.OrderCancelled]) (payment.Payment, error) {
-	answer, err := c.provider.Release(ctx, in.OrderID.String())
+	answer, err := c.provider.Release(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
 		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
 	}

@@ -1,6 +1,7 @@
 package function_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 
@@ -28,7 +29,12 @@ func TestConforms(t *testing.T) {
 	})
 }
 
-func authorise(tb testing.TB, p payment.Provider, order stagetest.Order, method string) payment.Payment {
+// authoriser is the sandbox, by either of its clients.
+type authoriser interface {
+	Authorise(ctx context.Context, req payment.AuthoriseRequest) (payment.Payment, error)
+}
+
+func authorise(tb testing.TB, p authoriser, order stagetest.Order, method string) payment.Payment {
 	tb.Helper()
 	authorised, err := p.Authorise(tb.Context(), payment.AuthoriseRequest{
 		OrderID: order.ID.String(), Amount: order.Total, Method: method,
@@ -39,7 +45,7 @@ func authorise(tb testing.TB, p payment.Provider, order stagetest.Order, method 
 	return authorised
 }
 
-func capture(tb testing.TB, p payment.Provider, order stagetest.Order) {
+func capture(tb testing.TB, p *sandboxtest.Provider, order stagetest.Order) {
 	tb.Helper()
 	if _, err := p.Capture(tb.Context(), order.ID.String()); err != nil {
 		tb.Fatal(err)

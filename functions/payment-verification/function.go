@@ -40,6 +40,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/payment-verification/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/gateway"
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
@@ -54,14 +55,18 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := verifier{orders: store.New(env.Pool), provider: payment.NewClient(cfg.URL, cfg.Key, nil)}
+	provider, err := gateway.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	v := verifier{orders: store.New(env.Pool), provider: provider}
 	return []stage.Rule{stage.Step[events.OrderPlaced, payment.Payment]{Ask: v.ask, Apply: v.apply, Late: v.late}}, nil
 }
 
 // provider is what this function needs of a payment.Provider.
 type provider interface {
 	Authorise(ctx context.Context, req payment.AuthoriseRequest) (payment.Payment, error)
-	Release(ctx context.Context, orderID string) (payment.Payment, error)
+	Release(ctx context.Context, order payment.Order) (payment.Payment, error)
 }
 
 type verifier struct {
@@ -93,7 +98,7 @@ func (v verifier) authorise(ctx context.Context, in stage.In[events.OrderPlaced]
 		return payment.Payment{}, stage.Reject(err)
 	}
 	answer, err := v.provider.Authorise(ctx, payment.AuthoriseRequest{
-		OrderID: in.OrderID.String(), Amount: total, Method: due.PaymentMethod,
+		OrderID: in.OrderID.String(), Amount: total, Method: due.PaymentMethod, PlacedAt: in.OccurredAt,
 	})
 	if errors.Is(err, payment.ErrUnknownMethod) {
 		return payment.Payment{State: payment.StateDeclined}, nil
@@ -105,7 +110,7 @@ func (v verifier) authorise(ctx context.Context, in stage.In[events.OrderPlaced]
 }
 
 func (v verifier) release(ctx context.Context, in stage.In[events.OrderPlaced]) (payment.Payment, error) {
-	answer, err := v.provider.Release(ctx, in.OrderID.String())
+	answer, err := v.provider.Release(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
 		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
 	}

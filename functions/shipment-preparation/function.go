@@ -33,6 +33,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/gateway"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
 
@@ -56,10 +57,10 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := preparer{
-		rows:     store.New(env.Pool),
-		provider: payment.NewClient(cfg.Payment.URL, cfg.Payment.Key, nil),
-		labels:   labels,
+	provider, err := gateway.Open(cfg.Payment)
+	if err != nil {
+		return nil, err
 	}
+	p := preparer{rows: store.New(env.Pool), provider: provider, labels: labels}
 	return []stage.Rule{stage.Step[events.InventoryUpdated, parcel]{Ask: p.ask, Apply: p.apply, Late: p.late}}, nil
 }

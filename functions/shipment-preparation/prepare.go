@@ -19,8 +19,8 @@ import (
 
 // provider is what this function needs of a payment.Provider.
 type provider interface {
-	Capture(ctx context.Context, orderID string) (payment.Payment, error)
-	Release(ctx context.Context, orderID string) (payment.Payment, error)
+	Capture(ctx context.Context, order payment.Order) (payment.Payment, error)
+	Release(ctx context.Context, order payment.Order) (payment.Payment, error)
 }
 
 type preparer struct {
@@ -57,7 +57,7 @@ func (p preparer) prepare(ctx context.Context, in delivery) (parcel, error) {
 	if err := p.labels.put(ctx, labelKey(in.OrderID), pdf); err != nil {
 		return parcel{}, err
 	}
-	captured, err := p.provider.Capture(ctx, in.OrderID.String())
+	captured, err := p.provider.Capture(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
 		return parcel{}, payment.IfRefused(err, stage.Reject)
 	}
@@ -97,7 +97,7 @@ func (p preparer) print(ctx context.Context, in delivery) ([]byte, error) {
 
 // withdraw undoes what was prepared for an order that is cancelled.
 func (p preparer) withdraw(ctx context.Context, in delivery) (parcel, error) {
-	released, err := p.provider.Release(ctx, in.OrderID.String())
+	released, err := p.provider.Release(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
 		return parcel{}, payment.IfRefused(err, stage.Reject)
 	}

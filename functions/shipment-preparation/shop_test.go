@@ -1,6 +1,7 @@
 package function
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"testing"
@@ -23,8 +24,13 @@ func environment(provider *sandboxtest.Provider, s3 *s3Server) map[string]string
 	return variables
 }
 
+// authoriser is the sandbox, by either of its clients.
+type authoriser interface {
+	Authorise(ctx context.Context, req payment.AuthoriseRequest) (payment.Payment, error)
+}
+
 // authorise does what payment-verification and inventory-update would have done.
-func authorise(tb testing.TB, pool *pgxpool.Pool, provider payment.Provider, order stagetest.Order, method string) {
+func authorise(tb testing.TB, pool *pgxpool.Pool, provider authoriser, order stagetest.Order, method string) {
 	tb.Helper()
 	answer, err := provider.Authorise(tb.Context(), payment.AuthoriseRequest{
 		OrderID: order.ID.String(), Amount: order.Total, Method: method,

@@ -84,6 +84,7 @@ func (p *plan) configMap() (map[string]string, error) {
 	maps.Copy(values, map[string]string{
 		"SHOP_URL":             p.addresses.Shown("storefront"),
 		"RATE_LIMIT":           "0",
+		"PAYMENT_PROVIDER":     "sandbox",
 		"PAYMENT_PROVIDER_URL": p.addresses.URL(paymentProvider),
 		"SENDGRID_HOST":        p.addresses.URL(mailbox),
 		"AWS_ENDPOINT_URL_S3":  p.addresses.URL(s3Server),

@@ -77,6 +77,7 @@ func TestFunctionsGetTheirEnvironmentAndNothingElse(t *testing.T) {
 		"LISTEN_ADDRESS=" + at.Host("payment-verification"),
 		"LOG_FORMAT=json",
 		"OTEL_EXPORTER_OTLP_ENDPOINT=",
+		"PAYMENT_PROVIDER=sandbox",
 		"PAYMENT_PROVIDER_KEY=" + secrets["PAYMENT_PROVIDER_KEY"],
 		"PAYMENT_PROVIDER_URL=" + at.URL("payment-provider"),
 		"TZ=UTC",

@@ -347,3 +347,73 @@ func TestErrorsNameTheRequest(t *testing.T) {
 		t.Errorf("error = %v, want %s", err, want)
 	}
 }
+
+// Somebody else moves the payment while a call is under way to Stripe. It is told of
+// an unexpected state, asks, and ends as the other one has left it.
+func TestOvertaken(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		before     []string
+		step, path string
+		by         string
+		want       payment.State
+		moved      []payment.Kind
+	}{
+		{nil, "authorise", "/confirm", "cancel", payment.StateDeclined, nil},
+		{[]string{"authorise"}, "capture", "/capture", "cancel", payment.StateVoided, []payment.Kind{authorise, void}},
+		{[]string{"authorise"}, "capture", "/capture", "capture", payment.StateCaptured, []payment.Kind{authorise, captured}},
+		{[]string{"authorise"}, "void", "/cancel", "cancel", payment.StateVoided, []payment.Kind{authorise, void}},
+		{[]string{"authorise"}, "void", "/cancel", "capture", payment.StateRefunded, []payment.Kind{authorise, captured, refund}},
+		{[]string{"authorise", "capture"}, "refund", "/v1/refunds", "refund", payment.StateRefunded, []payment.Kind{authorise, captured, refund}},
+	} {
+		t.Run(test.step+" by "+test.by, func(t *testing.T) {
+			t.Parallel()
+			w, server := openStripe(t)
+			for _, step := range test.before {
+				w.do(t, step, "o1", visa)
+			}
+			var once sync.Once
+			check := server.Check
+			server.Check = func(r *http.Request, body []byte) {
+				check(r, body)
+				if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, test.path) {
+					once.Do(func() { server.Dashboard(t, "o1", test.by) })
+				}
+			}
+			if got := w.do(t, test.step, "o1", visa); got.State != test.want {
+				t.Errorf("%s = %+v, want it %s", test.step, got, test.want)
+			}
+			w.wantMoved(t, "o1", test.moved...)
+		})
+	}
+}
+
+// An earlier version of the code opened the order's PaymentIntent by the same key, in
+// other words. It is found as soon as Stripe's search has it, and is the one that is
+// paid with.
+func TestOpenedInOtherWords(t *testing.T) {
+	t.Parallel()
+	w, server := openStripe(t)
+	body := strings.NewReader("amount=1250&currency=eur&capture_method=manual&metadata[order_id]=o1&description=An+order")
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/payment_intents", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+stripetest.Key)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Idempotency-Key", "orderflow/o1/open/1")
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if _, err := w.Authorise(t.Context(), request("o1", visa)); !payment.Temporary(err) {
+		t.Fatalf("before the search has it: %v, want an error that isn't final", err)
+	}
+	w.later()
+	if got := w.do(t, "authorise", "o1", visa); got.State != payment.StateAuthorised || server.Intents("o1") != 1 {
+		t.Errorf("authorised = %+v with %d PaymentIntents", got, server.Intents("o1"))
+	}
+	w.do(t, "capture", "o1", "")
+	w.wantMoved(t, "o1", authorise, captured)
+}

@@ -73,8 +73,8 @@ func TestDurations(t *testing.T) {
 	t.Parallel()
 	network := local.Network{Services: map[string]string{"one": "http://one"}}
 	for text, fine := range map[string]bool{
-		"PT0.2S": true, "PT10S": true, "PT1M0.3S": true, "PT0.30S": true,
-		"PT0.25S": false, "PT0.05S": false, "PT0S": false, "P0D": false, "PT1.15S": false, "1s": false,
+		"PT0.2S": true, "PT10S": true, "PT1M0.3S": true, "PT0.30S": true, "PT3276S": true, "PT1H": true,
+		"PT0.25S": false, "PT0.05S": false, "PT0S": false, "P0D": false, "PT1.15S": false, "1s": false, "PT3277S": false, "PT3600S": false,
 	} {
 		for field, delivery := range map[string]manifest.Delivery{"backoffDelay": {BackoffDelay: text}, "timeout": {Timeout: text}} {
 			var source manifest.KafkaSource

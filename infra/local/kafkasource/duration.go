@@ -3,9 +3,14 @@ package kafkasource
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
+
+// mostOfUnit is what Knative can hold of each unit, an int16 of tenths: more
+// makes a source that is never ready. PT1H is the same as PT3600S, and fine.
+const mostOfUnit = 3276.7
 
 // ParseDuration reads an ISO 8601 duration as manifests have them: "PT0.2S",
 // "PT1M", "P1DT12H". Years, months and weeks, which have no fixed length or are
@@ -22,6 +27,9 @@ func ParseDuration(text string) (time.Duration, error) {
 	for i, unit := range []string{"h", "h", "m", "s"} {
 		if parts[i+1] == "" {
 			continue
+		}
+		if number, err := strconv.ParseFloat(parts[i+1], 64); err != nil || number > mostOfUnit {
+			return 0, fmt.Errorf("parse duration %q: Knative has no room for more than %g of a unit", text, mostOfUnit)
 		}
 		part, err := time.ParseDuration(parts[i+1] + unit)
 		if err != nil {

@@ -73,13 +73,13 @@ func TestParseDuration(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]time.Duration{
 		"PT0.2S": 200 * time.Millisecond, "PT1M": time.Minute, "PT10M30S": 630 * time.Second,
-		"P1DT12H": 36 * time.Hour, "P2D": 48 * time.Hour, "PT0S": 0, "PT600S": 10 * time.Minute,
+		"P1DT12H": 36 * time.Hour, "P2D": 48 * time.Hour, "PT0S": 0, "PT600S": 10 * time.Minute, "PT3276.7S": 3276700 * time.Millisecond,
 	} {
 		if got, err := kafkasource.ParseDuration(text); err != nil || got != want {
 			t.Errorf("ParseDuration(%q) = %s, %v, want %s", text, got, err, want)
 		}
 	}
-	for _, text := range []string{"", "P", "PT", "500ms", "PT-1S", "P1Y", "P1W", "PT1", "1S", "P1DT"} {
+	for _, text := range []string{"", "P", "PT", "500ms", "PT-1S", "P1Y", "P1W", "PT1", "1S", "P1DT", "PT3276.8S"} {
 		if got, err := kafkasource.ParseDuration(text); err == nil {
 			t.Errorf("ParseDuration(%q) = %s, want an error", text, got)
 		}

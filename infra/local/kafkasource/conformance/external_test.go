@@ -166,5 +166,9 @@ func delivery(d kafkasource.Delivery) object {
 	return block
 }
 
-// iso8601 writes a duration as Knative wants it.
-func iso8601(d time.Duration) string { return fmt.Sprintf("PT%gS", d.Seconds()) }
+// iso8601 writes a duration as Knative wants it, which has no room for an hour
+// in seconds.
+func iso8601(d time.Duration) string {
+	minutes := d.Truncate(time.Minute)
+	return fmt.Sprintf("PT%gM%gS", minutes.Minutes(), (d - minutes).Seconds())
+}

@@ -79,6 +79,7 @@ type ordered struct {
 
 	mu    sync.Mutex
 	lanes map[partition]*lane
+	freed chan struct{}
 }
 
 // lane is one partition while it is assigned.
@@ -94,10 +95,42 @@ type waiting struct {
 }
 
 func newOrdered(deliver deliverFunc, running *sync.WaitGroup) *ordered {
-	return &ordered{deliver: deliver, running: running, lanes: map[partition]*lane{}}
+	return &ordered{deliver: deliver, running: running, lanes: map[partition]*lane{}, freed: make(chan struct{}, 1)}
 }
 
-func (o *ordered) ready(ctx context.Context) error { return ctx.Err() }
+// ready waits until nothing waits in some lane. A partition that no record has
+// come of since it was assigned has no lane, so it has to wait while all others
+// are behind: that is how Knative's consumer decides to poll.
+func (o *ordered) ready(ctx context.Context) error {
+	for o.behind() {
+		select {
+		case <-o.freed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return ctx.Err()
+}
+
+// behind says whether records wait in every lane there is.
+func (o *ordered) behind() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, l := range o.lanes {
+		if len(l.waiting) == 0 {
+			return false
+		}
+	}
+	return len(o.lanes) > 0
+}
+
+// free wakes whoever waits for a lane.
+func (o *ordered) free() {
+	select {
+	case o.freed <- struct{}{}:
+	default:
+	}
+}
 
 func (o *ordered) add(record *kgo.Record, w *window) {
 	o.mu.Lock()
@@ -139,9 +172,12 @@ func (o *ordered) next(p partition, l *lane) (waiting, bool) {
 	}
 	next := l.waiting[0]
 	l.waiting = l.waiting[1:]
-	if len(l.waiting) == 0 && l.paused {
-		l.paused = false
-		o.fetch.ResumeFetchPartitions(p.asMap())
+	if len(l.waiting) == 0 {
+		o.free()
+		if l.paused {
+			l.paused = false
+			o.fetch.ResumeFetchPartitions(p.asMap())
+		}
 	}
 	return next, true
 }
@@ -157,6 +193,7 @@ func (o *ordered) drop(revoked map[string][]int32) {
 			delete(o.lanes, partition{topic, id})
 		}
 	}
+	o.free()
 }
 
 func (p partition) asMap() map[string][]int32 {

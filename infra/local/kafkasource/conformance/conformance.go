@@ -103,6 +103,7 @@ func Run(t *testing.T, target Target, tally *Tally) {
 		"order/unordered at once": testInFlight,
 		"order/unordered retries": testUnorderedRetries,
 		"order/two topics":        testTwoTopicsOrdered,
+		"order/all behind":        testAllBehind,
 		"offsets/topics":          testTopics,
 		"offsets/latest":          testLatest,
 		"offsets/known group":     testKnownGroup,

@@ -10,8 +10,12 @@
 //     the event is dropped.
 //   - Whatever came of it, the event is then finished. Offsets are committed up
 //     to the first unfinished event, every five seconds, on revoke and on stop.
+//   - A redirect is final, but for a 303, which Vert.x follows: see redirect.
 //   - Ordered: one event of a partition is under way at a time, with all its
-//     retries. Unordered: about fifty of a source are, and none waits for another.
+//     retries. Other partitions go on, but for those that no event has come of
+//     since the source was started or its group rebalanced: they wait while every
+//     other partition has events waiting. Unordered: about fifty of a source are
+//     under way, and none waits for another.
 //
 // A record that is no CloudEvent becomes one: see synthesize. If its content type
 // is nevertheless one of CloudEvents, application/cloudevents+json with something
@@ -21,10 +25,9 @@
 // alone says so. Knative does the same: its KafkaSink writes no such record, others
 // may.
 //
-// It differs from Knative in these: redirects are final and never followed; a
-// response header Kne-<name> whose name no extension can have is left out (in
-// Knative the event then hangs); trace context is passed on inside the event
-// only; there is neither TLS nor authentication.
+// It differs from Knative in these: a response header Kne-<name> whose name no
+// extension can have is left out (in Knative the event then hangs); trace context
+// is passed on inside the event only; there is neither TLS nor authentication.
 package kafkasource
 
 import (

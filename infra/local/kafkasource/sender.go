@@ -12,6 +12,7 @@ import (
 const (
 	maxConnections = 100
 	maxErrorData   = 1024
+	maxRedirects   = 16
 )
 
 // errStopped says that nothing became of an event because we are stopping.
@@ -82,9 +83,25 @@ func (s *sender) send(ctx context.Context, to *url.URL, m message) (*failure, er
 func (s *sender) post(to *url.URL, m message) *failure {
 	ctx, cancel := context.WithTimeout(s.requests, s.policy.timeout)
 	defer cancel()
-	response, err := s.client.Do(m.request(ctx, to))
+	request := m.request(ctx, to)
+	next, failed := s.do(request)
+	for range maxRedirects {
+		if next == nil {
+			break
+		}
+		request = m.request(ctx, next)
+		request.Method = http.MethodGet
+		next, failed = s.do(request)
+	}
+	return failed
+}
+
+// do returns what became of a request, and where to go on if the answer leads
+// elsewhere.
+func (s *sender) do(request *http.Request) (*url.URL, *failure) {
+	response, err := s.client.Do(request)
 	if err != nil {
-		return &failure{err: err}
+		return nil, &failure{err: err}
 	}
 	defer response.Body.Close() //nolint:errcheck // it was only read
 	// A response is one when all of it is there, as for Vert.x: one that breaks off
@@ -95,12 +112,32 @@ func (s *sender) post(to *url.URL, m message) *failure {
 	}
 	switch {
 	case err != nil:
-		return &failure{err: err}
+		return nil, &failure{err: err}
 	case response.StatusCode < http.StatusMultipleChoices:
-		return nil
+		return nil, nil
 	default:
-		return &failure{status: response.StatusCode, header: response.Header, data: data}
+		return redirect(response), &failure{status: response.StatusCode, header: response.Header, data: data}
 	}
+}
+
+// redirect is where Vert.x goes from here, which has to be asked for by GET but
+// with all of the event: by 303 anywhere, and from there by any redirect. It
+// is nil where a POST is redirected otherwise, which is a refusal.
+func redirect(response *http.Response) *url.URL {
+	switch response.StatusCode {
+	case http.StatusSeeOther:
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		if response.Request.Method == http.MethodPost {
+			return nil
+		}
+	default:
+		return nil
+	}
+	to, err := response.Location()
+	if err != nil || (to.Scheme != "http" && to.Scheme != "https") {
+		return nil
+	}
+	return to
 }
 
 func (s *sender) close() { s.client.CloseIdleConnections() }

@@ -77,6 +77,7 @@ func Run(t *testing.T, target Target, tally *Tally) {
 		"outcome/last attempt":    testLastAttempt,
 		"outcome/answer cut":      testAnswerCut,
 		"outcome/redirect":        testRedirect,
+		"outcome/see other":       testSeeOther,
 		"outcome/reply":           testReplyDiscarded,
 		"dead letter/extensions":  testErrorExtensions,
 		"dead letter/no body":     testNoErrorData,

@@ -265,9 +265,9 @@ func testAnswerCut(t *testing.T, target Target) {
 	}
 }
 
-// testRedirect leads elsewhere, where nobody goes.
+// testRedirect leads elsewhere, where no event goes.
 func testRedirect(t *testing.T, target Target) {
-	for _, code := range []int{http.StatusMovedPermanently, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+	for _, code := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
 		target.sub(t, strconv.Itoa(code), func(t *testing.T) {
 			k := connect(t, target)
 			topic := k.topic(1)
@@ -284,6 +284,67 @@ func testRedirect(t *testing.T, target Target) {
 			sink.wantNone()
 			elsewhere.wantNone()
 		})
+	}
+}
+
+// testSeeOther leads elsewhere by 303: that is asked by GET, though with all of
+// the event, and what it answers is the outcome.
+func testSeeOther(t *testing.T, target Target) {
+	for name, test := range map[string]struct {
+		answers []int
+		targets []string
+		posts   int
+		dead    string
+	}{
+		"taken":           {[]int{200}, []string{"/a?b=c"}, 1, ""},
+		"refused":         {[]int{422}, []string{"/a?b=c"}, 1, "422"},
+		"taken at last":   {[]int{503, 200}, []string{"/a?b=c", "/a?b=c"}, 2, ""},
+		"led on":          {[]int{307, 200}, []string{"/a?b=c", "/on"}, 1, ""},
+		"led on, refused": {[]int{301, 400}, []string{"/a?b=c", "/on"}, 1, "400"},
+	} {
+		target.sub(t, name, func(t *testing.T) {
+			k := connect(t, target)
+			topic := k.topic(1)
+			var asked atomic.Int32
+			elsewhere := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Location", "/on")
+				w.WriteHeader(test.answers[min(int(asked.Add(1)), len(test.answers))-1])
+			})
+			sink := receive(t, target, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Location", elsewhere.url+"/a?b=c")
+				w.WriteHeader(http.StatusSeeOther)
+			})
+			dead := receive(t, target, nil)
+			s := source(target, sink, topic)
+			s.Delivery = retrying(2, dead)
+			target.Apply(t, s)
+			k.produce(event(topic, "led", "x"))
+			k.awaitCommit(s.ConsumerGroup, topic, 1)
+			if diff := cmp.Diff(map[string]int{"led": test.posts}, sink.nextIDs(test.posts)); diff != "" {
+				t.Errorf("attempts (-want +got):\n%s", diff)
+			}
+			for _, want := range test.targets {
+				if got := elsewhere.next(); got.method != http.MethodGet || got.target != want || got.body != "x" || got.id() != "led" {
+					t.Errorf("%s %s with %q and %v, want GET %s with the event", got.method, got.target, got.body, got.header, want)
+				}
+			}
+			elsewhere.wantNone()
+			if test.dead != "" {
+				wantCode(t, s, dead.next(), test.dead)
+			}
+			sink.wantNone()
+			dead.wantNone()
+		})
+	}
+}
+
+func wantCode(t *testing.T, s kafkasource.Source, letter received, code string) {
+	t.Helper()
+	if got := letter.header.Get("Ce-Knativeerrorcode"); got != code {
+		t.Errorf("knativeerrorcode = %q, want %q", got, code)
+	}
+	if got := letter.header.Get("Ce-Knativeerrordest"); got != s.Sink {
+		t.Errorf("knativeerrordest = %q, want %q", got, s.Sink)
 	}
 }
 

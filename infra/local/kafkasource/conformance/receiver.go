@@ -13,6 +13,7 @@ import (
 
 // received is a request as it came in.
 type received struct {
+	method string
 	header http.Header
 	target string
 	body   string
@@ -44,7 +45,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return
 	}
-	r.requests <- received{header: request.Header, target: request.URL.RequestURI(), body: string(body), at: time.Now()}
+	r.requests <- received{method: request.Method, header: request.Header, target: request.URL.RequestURI(), body: string(body), at: time.Now()}
 	if r.answer != nil {
 		r.answer(w, request)
 	}

@@ -97,6 +97,13 @@ func (r Redrive) check(filter Filter) error {
 		return fmt.Errorf("redrive: %w: it isn't said in which state the letters are", ErrInvalid)
 	case r.Rate != 0 && r.Rate < slowest:
 		return fmt.Errorf("redrive: %w: the rate is below %g per second", ErrInvalid, slowest)
+	default:
+		return r.checkData(filter)
+	}
+}
+
+func (r Redrive) checkData(filter Filter) error {
+	switch {
 	case r.Data == nil && !r.Recorded:
 		return nil
 	case r.Data != nil && r.Recorded:

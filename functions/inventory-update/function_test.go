@@ -240,3 +240,21 @@ func TestOtherLinesAreRejected(t *testing.T) {
 		t.Errorf("the database has changed (-before +after):\n%s", diff)
 	}
 }
+
+// Where the database fails in the middle, nothing is kept and the delivery comes again.
+func TestDatabaseFails(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"stock", "reservations"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, 1)
+			order := s.paidOrder()
+			s.exec(`alter table ` + table + ` rename to gone`)
+			s.deliver(order, http.StatusServiceUnavailable)
+			s.exec(`alter table gone rename to ` + table)
+			s.wantSold(0, 0)
+			s.deliver(order, http.StatusOK)
+			s.wantSold(1, 0)
+		})
+	}
+}

@@ -135,6 +135,31 @@ func TestS3Down(t *testing.T) {
 	s.wantShipped(order)
 }
 
+// Where the database fails, before the capture or after, nothing is shipped and the
+// delivery comes again; the money is captured once.
+func TestDatabaseFails(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"order_lines", "order_contacts", "reservations", "shipments"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			s := open(t, testS3(t))
+			order := s.order(stagetest.PaymentMethod)
+			s.exec(`alter table ` + table + ` rename to gone`)
+			s.deliver(order, unavailable)
+			s.exec(`alter table gone rename to ` + table)
+			if got := s.status(order); got != string(events.StatusInventoryUpdated) {
+				t.Errorf("status = %s, want that nothing has changed", got)
+			}
+			s.deliver(order, ok)
+			s.wantShipped(order)
+			want := []payment.Kind{payment.KindAuthorise, payment.KindCapture}
+			if got := s.provider.Kinds(t, order.ID.String()); !slices.Equal(got, want) {
+				t.Errorf("movements = %v, want %v", got, want)
+			}
+		})
+	}
+}
+
 // A label that can't be taken back keeps the cancellation waiting.
 func TestLabelCannotBeRemoved(t *testing.T) {
 	t.Parallel()

@@ -1,17 +1,14 @@
 package function
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -19,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orderflow-project/orderflow/shared/freeport"
+	"github.com/orderflow-project/orderflow/shared/subprocess"
 )
 
 func TestMain(m *testing.M) {
@@ -46,8 +44,7 @@ const (
 // s3Server is the project's S3 in a process of its own.
 type s3Server struct {
 	program, address, dir string
-	command               *exec.Cmd
-	ended                 chan error
+	stop                  func() error // once it is started
 }
 
 // sharedS3 is for all tests that don't stop it.
@@ -80,17 +77,17 @@ func startS3() (*s3Server, error) {
 		return nil, err
 	}
 	program := filepath.Join(dir, "orderflow")
-	build := exec.Command("go", "build", "-o", program, "./cmd/orderflow") //nolint:noctx // go test bounds it
-	build.Dir = filepath.Join("..", "..", "infra", "local")
-	build.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build infra/local/cmd/orderflow: %w\n%s", err, out)
+	if err := subprocess.Build(program, filepath.Join("..", "..", "infra", "local"), "./cmd/orderflow"); err != nil {
+		return nil, err
 	}
 	server, err := newS3Server(program, filepath.Join(dir, "data"))
 	if err != nil {
 		return nil, err
 	}
-	return server, server.start()
+	if err := server.start(); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return server, nil
 }
 
 func newS3Server(program, dir string) (*s3Server, error) {
@@ -101,56 +98,12 @@ func newS3Server(program, dir string) (*s3Server, error) {
 	return &s3Server{program: program, dir: dir, address: fmt.Sprintf("127.0.0.1:%d", port)}, nil
 }
 
-func (s *s3Server) start() error {
+func (s *s3Server) start() (err error) {
 	//nolint:gosec,noctx // our own program; stop ends it
-	s.command = exec.Command(s.program, "s3", "--listen="+s.address, "--dir="+s.dir, "--region="+testRegion, "--bucket="+testBucket)
-	s.command.Env = []string{"AWS_ACCESS_KEY_ID=" + testAccessKey, "AWS_SECRET_ACCESS_KEY=" + testSecretKey}
-	if err := s.command.Start(); err != nil {
-		return err
-	}
-	s.ended = make(chan error, 1)
-	go func(command *exec.Cmd, ended chan<- error) { ended <- command.Wait() }(s.command, s.ended)
-	return s.awaitReady()
-}
-
-func (s *s3Server) awaitReady() error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if s.healthy(ctx) {
-				return nil
-			}
-		case err := <-s.ended:
-			return fmt.Errorf("S3 has ended: %w", err)
-		case <-ctx.Done():
-			return errors.New("S3 does not get ready")
-		}
-	}
-}
-
-func (s *s3Server) healthy(ctx context.Context) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.address+"/healthz", nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	response.Body.Close() //nolint:errcheck,gosec // the status says it all
-	return response.StatusCode == http.StatusOK
-}
-
-func (s *s3Server) stop() error {
-	if err := s.command.Process.Kill(); err != nil {
-		return err
-	}
-	<-s.ended
-	return nil
+	command := exec.Command(s.program, "s3", "--listen="+s.address, "--dir="+s.dir, "--region="+testRegion, "--bucket="+testBucket)
+	command.Env = []string{"AWS_ACCESS_KEY_ID=" + testAccessKey, "AWS_SECRET_ACCESS_KEY=" + testSecretKey}
+	s.stop, err = subprocess.Start(command, subprocess.Healthy("http://"+s.address+"/healthz"))
+	return err
 }
 
 func (s *s3Server) config() LabelConfig {

@@ -1,17 +1,15 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/orderflow-project/orderflow/shared/freeport"
+	"github.com/orderflow-project/orderflow/shared/subprocess"
 )
 
 // asProgram has the test binary be the program itself, with its exit code.
@@ -43,11 +41,8 @@ func withS3(run func() int) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	program := filepath.Join(dir, "orderflow")
-	build := exec.Command("go", "build", "-o", program, "./cmd/orderflow")
-	build.Dir = filepath.Join("..", "..", "infra", "local")
-	build.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		return 0, fmt.Errorf("build infra/local/cmd/orderflow: %w\n%s", err, out)
+	if err := subprocess.Build(program, filepath.Join("..", "..", "infra", "local"), "./cmd/orderflow"); err != nil {
+		return 0, err
 	}
 	stop, err := startS3(program, filepath.Join(dir, "data"))
 	if err != nil {
@@ -66,51 +61,5 @@ func startS3(program, dir string) (stop func() error, err error) {
 	labels = bucket{Name: "labels-of-tests", Region: "eu-central-1", Endpoint: "http://" + address, AccessKey: "access", SecretKey: "secret-of-tests"}
 	command := exec.Command(program, "s3", "--listen="+address, "--dir="+dir, "--region="+labels.Region, "--bucket="+labels.Name)
 	command.Env = []string{"AWS_ACCESS_KEY_ID=" + labels.AccessKey, "AWS_SECRET_ACCESS_KEY=" + labels.SecretKey}
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	stop = func() error {
-		err := command.Process.Kill()
-		<-ended
-		return err
-	}
-	if err := awaitReady(labels.Endpoint+"/healthz", ended); err != nil {
-		return nil, errors.Join(err, stop())
-	}
-	return stop, nil
-}
-
-func awaitReady(address string, ended chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if answers(ctx, address) {
-				return nil
-			}
-		case err := <-ended:
-			ended <- err // for stop
-			return fmt.Errorf("S3 has ended: %w", err)
-		case <-ctx.Done():
-			return errors.New("S3 does not get ready")
-		}
-	}
-}
-
-func answers(ctx context.Context, address string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	return subprocess.Start(command, subprocess.Healthy(labels.Endpoint+"/healthz"))
 }

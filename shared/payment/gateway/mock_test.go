@@ -12,7 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
+
+	"github.com/orderflow-project/orderflow/shared/subprocess"
 )
 
 // mock reaches Stripe's own stripe-mock, which holds a request to Stripe's OpenAPI
@@ -29,7 +30,7 @@ func TestMain(m *testing.M) {
 	code := 1
 	if err == nil {
 		code = m.Run()
-		stop()
+		err = stop()
 	}
 	if err := errors.Join(err, os.RemoveAll(dir)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -39,13 +40,11 @@ func TestMain(m *testing.M) {
 }
 
 // startMock builds stripe-mock, once for each run of the tests, and starts it.
-func startMock(dir string) (stop func(), err error) {
+func startMock(dir string) (stop func() error, err error) {
 	program := filepath.Join(dir, "stripe-mock")
-	build := exec.Command("go", "build", "-o", program, "github.com/stripe/stripe-mock")
-	build.Dir = filepath.Join("..", "..", "..", "infra", "tools", "stripe-mock")
-	build.Env = append(os.Environ(), "GOWORK=off")
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build stripe-mock: %w\n%s", err, out)
+	module := filepath.Join("..", "..", "..", "infra", "tools", "stripe-mock")
+	if err := subprocess.Build(program, module, "github.com/stripe/stripe-mock"); err != nil {
+		return nil, err
 	}
 	// A socket, since with an address it would also listen by HTTPS, on a port of its
 	// own choice and on all interfaces.
@@ -55,39 +54,10 @@ func startMock(dir string) (stop func(), err error) {
 	}}
 	command := exec.Command(program, "-http-unix", socket)
 	command.Stderr = os.Stderr
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	stop = func() {
-		_ = command.Process.Kill()
-		<-ended
-	}
-	if err := awaitMock(ended); err != nil {
-		_ = command.Process.Kill()
-		return nil, err
-	}
-	return stop, nil
-}
-
-func awaitMock(ended <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if resp, err := mock.Get("http://stripe-mock/"); err == nil {
-				return resp.Body.Close()
-			}
-		case err := <-ended:
-			return fmt.Errorf("stripe-mock has ended: %w", err)
-		case <-ctx.Done():
-			return errors.New("stripe-mock does not get ready")
-		}
-	}
+	return subprocess.Start(command, func(context.Context) bool {
+		resp, err := mock.Get("http://stripe-mock/")
+		return err == nil && resp.Body.Close() == nil
+	})
 }
 
 // accepted shows stripe-mock each request that is made of Stripe, and fails the

@@ -11,12 +11,13 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/orderflow-project/orderflow/shared/payment/internal/transport"
 )
 
 const (
 	defaultTimeout = 5 * time.Second
 	maxAnswer      = 1 << 20
-	idleConns      = 128
 )
 
 // Config is what a function is told of the provider. Package gateway makes one of it.
@@ -43,7 +44,7 @@ type Client struct {
 // once. Each call ends after 5 seconds, or earlier by its context.
 func NewClient(baseURL, key string, httpClient *http.Client) *Client {
 	if httpClient == nil {
-		httpClient = defaultHTTPClient()
+		httpClient = transport.NewClient()
 	}
 	return &Client{base: strings.TrimRight(baseURL, "/"), key: key, http: httpClient, timeout: defaultTimeout}
 }
@@ -53,18 +54,6 @@ func (c *Client) WithTimeout(timeout time.Duration) *Client {
 	clone := *c
 	clone.timeout = timeout
 	return &clone
-}
-
-// defaultHTTPClient follows no redirect: it would carry the key elsewhere.
-func defaultHTTPClient() *http.Client {
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		MaxIdleConnsPerHost: idleConns,
-		IdleConnTimeout:     90 * time.Second,
-		ForceAttemptHTTP2:   true,
-	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &http.Client{Transport: transport, CheckRedirect: stay}
 }
 
 // Authorise is as in Provider.

@@ -54,6 +54,7 @@ import (
 	stripe "github.com/stripe/stripe-go/v85"
 
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/internal/transport"
 )
 
 const (
@@ -61,7 +62,6 @@ const (
 	// may take seconds to answer Stripe.
 	timeout   = 15 * time.Second
 	maxAnswer = 1 << 20
-	idleConns = 128
 	// keysLast is less than the 24 hours for which Stripe keeps its answer to a
 	// key, to allow for clocks that differ.
 	keysLast = 23 * time.Hour
@@ -107,16 +107,10 @@ func New(baseURL, key string) (*Client, error) {
 	return &Client{backend: backend, key: key}, nil
 }
 
-// httpClient follows no redirect: it would carry the key elsewhere.
 func httpClient() *http.Client {
-	transport := &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		MaxIdleConnsPerHost: idleConns,
-		IdleConnTimeout:     90 * time.Second,
-		ForceAttemptHTTP2:   true,
-	}
-	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &http.Client{Transport: limited{transport}, CheckRedirect: stay}
+	client := transport.NewClient()
+	client.Transport = limited{client.Transport}
+	return client
 }
 
 // limited cuts answers off that no provider gives.

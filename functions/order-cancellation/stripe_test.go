@@ -8,9 +8,7 @@ import (
 
 	"github.com/orderflow-project/orderflow/events"
 	function "github.com/orderflow-project/orderflow/functions/order-cancellation"
-	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
-	"github.com/orderflow-project/orderflow/shared/payment/gateway"
 	"github.com/orderflow-project/orderflow/shared/payment/stripe/stripetest"
 	"github.com/orderflow-project/orderflow/shared/postgres/postgrestest"
 	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
@@ -23,14 +21,7 @@ func TestStripeGivesTheMoneyBack(t *testing.T) {
 	stripe := stripetest.Start(t)
 	s := &shop{tb: t, pool: postgrestest.New(t)}
 	variables := stripe.Environment()
-	cfg, err := config.Parse[payment.Config](variables)
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := gateway.Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	provider := stripe.Connect(t)
 	variables["DATABASE_URL"] = s.pool.Config().ConnString()
 	s.url = stagetest.Run(t, function.New(), variables)
 

@@ -6,9 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/orderflow-project/orderflow/events"
-	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
-	"github.com/orderflow-project/orderflow/shared/payment/gateway"
 	"github.com/orderflow-project/orderflow/shared/payment/stripe/stripetest"
 	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
 )
@@ -19,14 +17,7 @@ func TestStripeKeepsTheMoney(t *testing.T) {
 	t.Parallel()
 	stripe := stripetest.Start(t)
 	s := openWith(t, testS3(t), stripe.Environment())
-	cfg, err := config.Parse[payment.Config](stripe.Environment())
-	if err != nil {
-		t.Fatal(err)
-	}
-	provider, err := gateway.Open(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	provider := stripe.Connect(t)
 	place := func(method string) stagetest.Order {
 		order := stagetest.Place(t, s.pool, events.StatusInventoryUpdated)
 		authorise(t, s.pool, provider, order, method)

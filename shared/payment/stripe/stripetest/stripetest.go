@@ -21,6 +21,7 @@ import (
 
 	"github.com/orderflow-project/orderflow/shared/fault"
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/stripe"
 )
 
 // Key is what a client presents.
@@ -79,6 +80,16 @@ func Start(tb testing.TB) *Server {
 // Environment are the variables by which a function finds it.
 func (s *Server) Environment() map[string]string {
 	return map[string]string{"PAYMENT_PROVIDER": "stripe", "PAYMENT_PROVIDER_URL": s.URL, "PAYMENT_PROVIDER_KEY": Key}
+}
+
+// Connect returns a client of it.
+func (s *Server) Connect(tb testing.TB) *stripe.Client {
+	tb.Helper()
+	client, err := stripe.New(s.URL, Key)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return client
 }
 
 // Fault arms a plan, as package fault reads it. An answer that it hides or takes

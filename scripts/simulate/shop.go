@@ -31,25 +31,17 @@ func newShop(url string, concurrency int) *shop {
 // products is the catalogue. A shop that nobody listens for isn't waited for: most
 // likely it is not running.
 func (s *shop) products(ctx context.Context) ([]product, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		var products []product
-		status, err := s.call(ctx, http.MethodGet, "/api/products", "", "", nil, &products)
-		switch {
-		case errors.Is(err, syscall.ECONNREFUSED):
-			return nil, err
-		case err == nil && status == http.StatusOK && len(products) > 0:
-			return products, nil
-		case err == nil && status < 500 && status != http.StatusTooManyRequests:
-			return nil, fmt.Errorf("status %d, %d products", status, len(products))
-		}
-		select {
-		case <-ctx.Done():
-			return nil, fmt.Errorf("no answer within %s: status %d, %w", patience, status, errors.Join(err, ctx.Err()))
-		case <-time.After(wait):
-		}
+	var products []product
+	status, err := insist(ctx, func(ctx context.Context) (int, error) {
+		return s.call(ctx, http.MethodGet, "/api/products", "", "", nil, &products)
+	}, syscall.ECONNREFUSED)
+	if err != nil {
+		return nil, err
 	}
+	if status != http.StatusOK || len(products) == 0 {
+		return nil, fmt.Errorf("status %d, %d products", status, len(products))
+	}
+	return products, nil
 }
 
 // accepted is the shop's answer to an order.
@@ -58,14 +50,6 @@ type accepted struct {
 	Token string    `json:"token"`
 }
 
-// patience is how long a customer tries to get an order through while the shop
-// doesn't answer or asks to come again.
-const (
-	patience    = time.Minute
-	firstWait   = 50 * time.Millisecond
-	longestWait = 2 * time.Second
-)
-
 // order places a basket. What fails in passing is tried again under the same
 // key, as a browser's resubmit is: the shop makes one order of it.
 func (s *shop) order(ctx context.Context, b basket) (accepted, error) {
@@ -73,20 +57,43 @@ func (s *shop) order(ctx context.Context, b basket) (accepted, error) {
 	if err != nil {
 		return accepted{}, fmt.Errorf("encode order: %w", err)
 	}
+	var answer accepted
+	status, err := insist(ctx, func(ctx context.Context) (int, error) {
+		return s.call(ctx, http.MethodPost, "/api/orders", b.key, "", body, &answer)
+	}, nil)
+	if err != nil {
+		return accepted{}, fmt.Errorf("order not accepted: %w", err)
+	}
+	if status != http.StatusAccepted {
+		return accepted{}, fmt.Errorf("order refused: status %d", status)
+	}
+	return answer, nil
+}
+
+// patience is how long a customer tries to get an answer while the shop doesn't give
+// one or asks to come again.
+const (
+	patience    = time.Minute
+	firstWait   = 50 * time.Millisecond
+	longestWait = 2 * time.Second
+)
+
+// insist makes a call again while it fails in passing, for as long as a customer has
+// patience. Hopeless is the one failure after which it isn't made again.
+func insist(ctx context.Context, call func(ctx context.Context) (status int, err error), hopeless error) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for wait := firstWait; ; wait = min(2*wait, longestWait) {
-		var answer accepted
-		status, err := s.call(ctx, http.MethodPost, "/api/orders", b.key, "", body, &answer)
+		status, err := call(ctx)
 		switch {
-		case err == nil && status == http.StatusAccepted:
-			return answer, nil
 		case err == nil && status < 500 && status != http.StatusTooManyRequests:
-			return accepted{}, fmt.Errorf("order refused: status %d", status)
+			return status, nil
+		case hopeless != nil && errors.Is(err, hopeless):
+			return 0, err
 		}
 		select {
 		case <-ctx.Done():
-			return accepted{}, fmt.Errorf("order not accepted within %s: status %d, %w", patience, status, errors.Join(err, ctx.Err()))
+			return 0, fmt.Errorf("gave up after %s: status %d, %w", patience, status, errors.Join(err, ctx.Err()))
 		case <-time.After(wait):
 		}
 	}

@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -47,7 +46,7 @@ type settings struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], environment(), os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], config.Environment(), os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -129,13 +128,4 @@ func audit(ctx context.Context, db *pgx.Conn, set settings, moving bool, out io.
 // inSnapshot has all that look reads be of one moment.
 func inSnapshot(ctx context.Context, db *pgx.Conn, look func(pgx.Tx) error) error {
 	return pgx.BeginTxFunc(ctx, db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, look)
-}
-
-func environment() map[string]string {
-	all := map[string]string{}
-	for _, variable := range os.Environ() {
-		name, value, _ := strings.Cut(variable, "=")
-		all[name] = value
-	}
-	return all
 }

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 	"time"
 
@@ -51,7 +50,7 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	set, err := config.Parse[settings](environment())
+	set, err := config.Parse[settings](config.Environment())
 	if err != nil {
 		return err
 	}
@@ -88,13 +87,4 @@ func verdict(placed placements, ends outcome) error {
 		return fmt.Errorf("%d orders have not come to an end", open)
 	}
 	return nil
-}
-
-func environment() map[string]string {
-	all := map[string]string{}
-	for _, variable := range os.Environ() {
-		name, value, _ := strings.Cut(variable, "=")
-		all[name] = value
-	}
-	return all
 }

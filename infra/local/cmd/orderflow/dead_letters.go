@@ -22,6 +22,8 @@ type deadLettersCommand struct {
 
 // chosen says which letters are meant.
 type chosen struct {
+	addresses
+
 	IDs      []int64 `arg:"" optional:"" name:"id" help:"Numbers of letters."`
 	Function string  `help:"Those that this function refused; order-recovery for those that it gave up."`
 	Code     string  `help:"Those with this HTTP status as answer." placeholder:"422"`
@@ -30,8 +32,6 @@ type chosen struct {
 	Since    *moment `help:"Those that came last at or after: a time, a day, or how long ago." placeholder:"2h"`
 	Until    *moment `help:"Those that came last before." placeholder:"2026-01-31T08:00:00Z"`
 	Order    string  `help:"Those about this order, by id or number."`
-	// Of make run, whose addresses don't tell a function's name.
-	Services map[string]string `help:"The functions' URLs by name, where a URL doesn't tell its function." env:"FUNCTION_URLS" placeholder:"NAME=URL;..."`
 }
 
 func (c chosen) filter(state string) deadletter.Filter {
@@ -105,9 +105,9 @@ func (c *listLettersCommand) Run(ctx context.Context) error {
 
 type showLetterCommand struct {
 	operator
+	addresses
 
-	ID       int64             `arg:"" help:"Number of the letter."`
-	Services map[string]string `help:"The functions' URLs by name, where a URL doesn't tell its function." env:"FUNCTION_URLS" placeholder:"NAME=URL;..."`
+	ID int64 `arg:"" help:"Number of the letter."`
 }
 
 // shownLetter is a letter, and what was done because of its event.

@@ -26,13 +26,19 @@ type operator struct {
 	JSON bool `help:"Print JSON, one object per line." name:"json"`
 }
 
+// addresses tell which function a URL is of, for make run, whose URLs don't tell a
+// function's name.
+type addresses struct {
+	Services map[string]string `help:"The functions' URLs by name, where a URL doesn't tell its function." env:"FUNCTION_URLS" placeholder:"NAME=URL;..."`
+}
+
 type databaseSettings struct {
 	Postgres postgres.Config
 }
 
 // database opens the database.
 func database(ctx context.Context) (*pgxpool.Pool, error) {
-	environment, err := secrets.Resolve(ctx, variables())
+	environment, err := secrets.Resolve(ctx, config.Environment())
 	if err != nil {
 		return nil, err
 	}
@@ -49,15 +55,6 @@ func database(ctx context.Context) (*pgxpool.Pool, error) {
 		return nil, errors.New("connect to Postgres: is DATABASE_URL the right one, and the database up?")
 	}
 	return pool, nil
-}
-
-func variables() map[string]string {
-	all := map[string]string{}
-	for _, variable := range os.Environ() {
-		name, value, _ := strings.Cut(variable, "=")
-		all[name] = value
-	}
-	return all
 }
 
 // undefinedTable is how Postgres says that a table isn't there.

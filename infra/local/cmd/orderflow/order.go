@@ -18,10 +18,10 @@ import (
 
 type orderCommand struct {
 	operator
+	addresses
 
-	ID       string            `arg:"" help:"The order's id or number."`
-	At       *moment           `help:"Show the order as it was then: a time, a day, or how long ago." placeholder:"2026-01-31T08:00:00Z"`
-	Services map[string]string `help:"The functions' URLs by name, where a URL doesn't tell its function." env:"FUNCTION_URLS" placeholder:"NAME=URL;..."`
+	ID string  `arg:"" help:"The order's id or number."`
+	At *moment `help:"Show the order as it was then: a time, a day, or how long ago." placeholder:"2026-01-31T08:00:00Z"`
 }
 
 // Run implements the command. It is an error that an effect has no cause.

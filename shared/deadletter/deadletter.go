@@ -109,6 +109,15 @@ type Filter struct {
 	Order string
 }
 
+// named is the filter without its state where letters are named: of those it is said
+// why one is left alone.
+func (f Filter) named() Filter {
+	if len(f.IDs) > 0 {
+		f.State = ""
+	}
+	return f
+}
+
 // Desk is where people deal with dead letters.
 type Desk struct {
 	pool      *pgxpool.Pool

@@ -24,11 +24,7 @@ func (d *Desk) Discard(ctx context.Context, filter Filter, act Act, dryRun bool,
 	case filter.State == StateDiscarded:
 		return fmt.Errorf("discard: %w: they are discarded", ErrInvalid)
 	}
-	wanted := filter
-	if len(filter.IDs) > 0 {
-		wanted.State = ""
-	}
-	return d.pages(ctx, wanted, pageSize, func(page []kept) error {
+	return d.pages(ctx, filter.named(), pageSize, func(page []kept) error {
 		return d.discard(ctx, page, filter.State, act, dryRun, tell)
 	})
 }

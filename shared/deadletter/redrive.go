@@ -130,11 +130,7 @@ func (d *Desk) Redrive(ctx context.Context, to Sender, filter Filter, how Redriv
 		size = max(1, min(pageSize, int(how.Rate*pageFor.Seconds())))
 	}
 	run := &run{desk: d, to: to, how: how, state: filter.State, pace: rate.NewLimiter(limit, 1), tell: tell}
-	wanted := filter
-	if len(filter.IDs) > 0 {
-		wanted.State = "" // of one that is named it is said why it is left alone
-	}
-	return d.pages(ctx, wanted, size, func(page []kept) error { return run.page(ctx, page) })
+	return d.pages(ctx, filter.named(), size, func(page []kept) error { return run.page(ctx, page) })
 }
 
 // run is one redrive of many letters.

@@ -83,13 +83,9 @@ func (s *sender) send(ctx context.Context, to *url.URL, m message) (*failure, er
 func (s *sender) post(to *url.URL, m message) *failure {
 	ctx, cancel := context.WithTimeout(s.requests, s.policy.timeout)
 	defer cancel()
-	request := m.request(ctx, to)
-	next, failed := s.do(request)
-	for range maxRedirects {
-		if next == nil {
-			break
-		}
-		request = m.request(ctx, next)
+	next, failed := s.do(m.request(ctx, to))
+	for n := 0; next != nil && n < maxRedirects; n++ {
+		request := m.request(ctx, next)
 		request.Method = http.MethodGet
 		next, failed = s.do(request)
 	}

@@ -1,14 +1,10 @@
 package local_test
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"slices"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -16,137 +12,39 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderflow-project/orderflow/events"
-	notification "github.com/orderflow-project/orderflow/functions/customer-notification"
-	intake "github.com/orderflow-project/orderflow/functions/dead-letter-intake"
-	inventory "github.com/orderflow-project/orderflow/functions/inventory-update"
-	analytics "github.com/orderflow-project/orderflow/functions/order-analytics"
-	cancellation "github.com/orderflow-project/orderflow/functions/order-cancellation"
-	verification "github.com/orderflow-project/orderflow/functions/payment-verification"
-	shipment "github.com/orderflow-project/orderflow/functions/shipment-preparation"
-	"github.com/orderflow-project/orderflow/infra/local"
-	"github.com/orderflow-project/orderflow/infra/local/broker"
-	"github.com/orderflow-project/orderflow/infra/local/kafkasink"
-	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
 	"github.com/orderflow-project/orderflow/infra/local/localtest"
+	"github.com/orderflow-project/orderflow/infra/local/pipelinetest"
 	"github.com/orderflow-project/orderflow/shared/deadletter"
-	"github.com/orderflow-project/orderflow/shared/freeport"
 	"github.com/orderflow-project/orderflow/shared/orderlog"
-	"github.com/orderflow-project/orderflow/shared/postgres/postgrestest"
-	"github.com/orderflow-project/orderflow/shared/sink"
-	"github.com/orderflow-project/orderflow/shared/stage"
 	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
 )
 
-// pipeline are all functions that read orders' events, called for them as the
-// manifests say, over the Kafka protocol. What is outside of the shop isn't there:
-// who does anything anew there fails.
+// pipeline is the system without what is outside of the shop: who does anything
+// anew there fails.
 type pipeline struct {
-	pool *pgxpool.Pool
-	sink *sink.Client
+	*pipelinetest.Pipeline
+
 	// taken and refused count the deliveries by how they were answered.
 	taken, refused atomic.Int64
 }
 
 func startPipeline(t *testing.T) *pipeline {
 	t.Helper()
-	p := &pipeline{pool: postgrestest.New(t)}
-	set, logger := load(t), slog.New(slog.DiscardHandler)
-	topics, err := local.Topics(set)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kafka, err := broker.Open(t.Context(), broker.Config{DataDir: t.TempDir(), Topics: topics, NoSync: true, Logger: logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := freeport.Find()
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := "127.0.0.1:" + strconv.Itoa(port)
-	ingress, err := kafkasink.New(kafkasink.Config{Listen: address, Brokers: []string{kafka.Addr()}, Sinks: local.Sinks(set), Logger: logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	environment := map[string]string{
-		"DATABASE_URL": p.pool.Config().ConnString(), "K_SINK": "http://" + address + "/orderflow/order-placed", "LOG_FORMAT": "json",
-		"PAYMENT_PROVIDER_URL": nowhere, "PAYMENT_PROVIDER_KEY": "key", "SENDGRID_HOST": nowhere, "SENDGRID_API_KEY": "key",
-		"MAIL_FROM": "orders@shop.example", "SHOP_URL": "http://shop.example", "ORDER_TOKEN_KEY": strings.Repeat("k", 32),
-		"AWS_REGION": "eu-central-1", "LABEL_BUCKET": "labels", "AWS_ENDPOINT_URL_S3": nowhere, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key",
-	}
-	services := map[string]string{"order-recovery": nowhere, "storefront": nowhere, "backoffice": nowhere}
-	for _, function := range []*stage.Function{
-		verification.New(), inventory.New(), shipment.New(), cancellation.New(), notification.New(), analytics.New(), intake.New(),
-	} {
-		services[function.Name()] = p.serve(t, function, environment)
-	}
-	sources, err := local.Sources(set, local.Network{Brokers: []string{kafka.Addr()}, Ingress: "http://" + address, Services: services})
-	if err != nil {
-		t.Fatal(err)
-	}
-	background(t, kafka.Run)
-	background(t, ingress.Run)
-	background(t, func(ctx context.Context) error {
-		return kafkasource.Run(ctx, kafkasource.Config{Sources: sources, Logger: logger})
-	})
-	localtest.Eventually(t, "the ingress is up", 30*time.Second, func() bool {
-		response, err := http.Get("http://" + address + "/")
-		if err == nil {
-			_ = response.Body.Close()
-		}
-		return err == nil
-	})
-	if p.sink, err = sink.NewClient(sink.Config{URL: environment["K_SINK"]}); err != nil {
-		t.Fatal(err)
+	p := &pipeline{Pipeline: pipelinetest.Start(t, pipelinetest.Options{Root: root, Without: []string{"order-recovery", "storefront", "backoffice"}})}
+	for _, name := range p.Running() {
+		p.Gate(name).Keep(func(next http.Handler, w http.ResponseWriter, r *http.Request) {
+			answer := &answer{ResponseWriter: w}
+			next.ServeHTTP(answer, r)
+			if answer.status < http.StatusMultipleChoices {
+				p.taken.Add(1)
+			} else if p.refused.Add(1) == 1 {
+				t.Errorf("%s answers %d to %s", name, answer.status, r.Header.Get("Ce-Id"))
+			}
+		})
 	}
 	return p
-}
-
-// nowhere refuses connections.
-const nowhere = "http://127.0.0.1:1"
-
-// background runs a part until the test ends: what was started last ends first.
-func background(t *testing.T, run func(ctx context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("run: %v", err)
-		}
-	})
-}
-
-// serve runs a function and counts how it answers.
-func (p *pipeline) serve(t *testing.T, function *stage.Function, environment map[string]string) string {
-	t.Helper()
-	if err := function.Start(t.Context(), environment); err != nil {
-		t.Fatal(err)
-	}
-	if ready, err := function.Ready(t.Context()); !ready {
-		t.Fatalf("%s is not ready: %v", function.Name(), err)
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		answer := &answer{ResponseWriter: w}
-		function.Handle(answer, r)
-		if answer.status < http.StatusMultipleChoices {
-			p.taken.Add(1)
-		} else if p.refused.Add(1) == 1 {
-			t.Errorf("%s answers %d to %s", function.Name(), answer.status, r.Header.Get("Ce-Id"))
-		}
-	}))
-	t.Cleanup(func() {
-		server.Close()
-		if err := function.Stop(context.Background()); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
-	return server.URL
 }
 
 type answer struct {
@@ -198,7 +96,7 @@ func (p *pipeline) live(t *testing.T, shipped, cancelled int) {
 			select id, 'order-placed#payment-verification', 'payment-verification', 'order-placed', now() from orders where status = 'cancelled'
 			union all select id, 'order-cancelled#order-cancellation', 'order-cancellation', 'order-cancelled', now() from orders where status = 'cancelled'`,
 	} {
-		if _, err := p.pool.Exec(t.Context(), statement); err != nil {
+		if _, err := p.Pool.Exec(t.Context(), statement); err != nil {
 			t.Fatalf("%s: %v", statement, err)
 		}
 	}
@@ -218,7 +116,7 @@ func (s stored) MarshalJSON() ([]byte, error) { return s.data, nil }
 // bury makes a dead letter of every event that has happened.
 func (p *pipeline) bury(t *testing.T) int {
 	t.Helper()
-	rows, err := p.pool.Query(t.Context(), `select order_id, name, source, coalesce(cause, ''), type, data, occurred_at from order_events where type is not null`)
+	rows, err := p.Pool.Query(t.Context(), `select order_id, name, source, coalesce(cause, ''), type, data, occurred_at from order_events where type is not null`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +139,7 @@ func (p *pipeline) bury(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	copied, err := p.pool.CopyFrom(t.Context(), pgx.Identifier{"dead_letters"},
+	copied, err := p.Pool.CopyFrom(t.Context(), pgx.Identifier{"dead_letters"},
 		[]string{"event_id", "event_source", "event_type", "subject", "error_dest", "event", "first_at", "last_at"}, pgx.CopyFromRows(letters))
 	if err != nil {
 		t.Fatal(err)
@@ -258,7 +156,7 @@ func (p *pipeline) redrive(t *testing.T) (sent int) {
 	how := deadletter.Redrive{Act: deadletter.Act{By: "ada", Reason: "all of them"}}
 	for failed := 1; failed > 0; {
 		failed = 0
-		err := deadletter.NewDesk(p.pool, nil).Redrive(t.Context(), p.sink, deadletter.Filter{State: deadletter.StateOpen}, how, func(r deadletter.Result) {
+		err := deadletter.NewDesk(p.Pool, nil).Redrive(t.Context(), p.Sink, deadletter.Filter{State: deadletter.StateOpen}, how, func(r deadletter.Result) {
 			switch r.Outcome {
 			case deadletter.OutcomeSent:
 				sent++
@@ -299,12 +197,12 @@ func TestRedrivingTenThousandLettersChangesNothing(t *testing.T) {
 		t.Errorf("redriving has changed %v, want nothing", changed)
 	}
 
-	if _, err := p.pool.Exec(t.Context(), `delete from order_events where source = 'order-analytics' and cause = 'order-shipped'
+	if _, err := p.Pool.Exec(t.Context(), `delete from order_events where source = 'order-analytics' and cause = 'order-shipped'
 		and order_id in (select id from orders where status = 'shipped' order by id limit 100)`); err != nil {
 		t.Fatal(err)
 	}
 	// As when a function has refused them once more.
-	if _, err := p.pool.Exec(t.Context(), `update dead_letters set state = 'open' where event_type = $1`, events.TypeOrderShipped); err != nil {
+	if _, err := p.Pool.Exec(t.Context(), `update dead_letters set state = 'open' where event_type = $1`, events.TypeOrderShipped); err != nil {
 		t.Fatal(err)
 	}
 	before = p.snapshot(t)
@@ -317,7 +215,7 @@ func TestRedrivingTenThousandLettersChangesNothing(t *testing.T) {
 		t.Errorf("%d events were handled, want the 100 that weren't before", rows)
 	}
 	var counted int
-	if err := p.pool.QueryRow(t.Context(), `select sum(value) from analytics_minutes where metric = 'orders_shipped'`).Scan(&counted); err != nil || counted != 100 {
+	if err := p.Pool.QueryRow(t.Context(), `select sum(value) from analytics_minutes where metric = 'orders_shipped'`).Scan(&counted); err != nil || counted != 100 {
 		t.Errorf("%d shipped orders counted (%v), want 100", counted, err)
 	}
 }
@@ -325,7 +223,7 @@ func TestRedrivingTenThousandLettersChangesNothing(t *testing.T) {
 // snapshot is all that isn't about the letters themselves.
 func (p *pipeline) snapshot(t *testing.T) map[string]string {
 	t.Helper()
-	all := stagetest.Snapshot(t, p.pool)
+	all := stagetest.Snapshot(t, p.Pool)
 	delete(all, "dead_letters")
 	delete(all, "dead_letter_acts")
 	return all

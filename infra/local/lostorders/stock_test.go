@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/orderflow-project/orderflow/infra/local/localtest"
 	"github.com/orderflow-project/orderflow/infra/local/pipelinetest"
 	"github.com/orderflow-project/orderflow/shared/payment"
@@ -62,13 +60,16 @@ func TestCrashReservesTwice(t *testing.T) {
 	t.Parallel()
 	s := open(t, nil)
 	s.Stock(t, last, 10)
-	blocker := s.lockStock(t, last)
+	reached, start := s.Gate("inventory-update").Hold(t)
 	_, release := s.Gate("shipment-preparation").Hold(t)
 	order := s.Place(t, pipelinetest.Basket(last, 3, visa))
+	<-reached
+	goOn := s.stopBefore(t, order, "inventory-updated")
+	start()
 	stagetest.AwaitBlocked(t, s.Pool)
 	s.Kill(t, "inventory-update") // before its commit
 	deliveries := s.Gate("inventory-update").LoseAnswers(2)
-	blocker()
+	goOn()
 	localtest.Eventually(t, "the event has come three times more", 30*time.Second, func() bool { return deliveries.Load() >= 3 })
 	s.Kill(t, "inventory-update") // and after it
 	s.Await(t, order, "inventory_updated")
@@ -91,27 +92,24 @@ func TestCrashReservesTwice(t *testing.T) {
 	s.WantStock(t, last, 9, 0, 1)
 }
 
-// lockStock holds an article, so that whoever wants it waits in the middle of its
-// transaction.
-func (s shop) lockStock(t *testing.T, sku string) (release func()) {
+// stopBefore has a function wait in its transaction where it has done all, and only
+// has still to write down what happens next.
+func (s shop) stopBefore(t *testing.T, order pipelinetest.Order, next string) (release func()) {
 	t.Helper()
 	tx, err := s.Pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := tx.Exec(t.Context(), `select from stock where sku = $1 for update`, sku); err != nil {
+	if _, err := tx.Exec(t.Context(), `insert into order_events (order_id, name, source, occurred_at) values ($1, $2, 'test', now())`, order.ID, next); err != nil {
 		t.Fatal(err)
 	}
-	release = sync.OnceFunc(func() { rollback(t, tx) })
+	release = sync.OnceFunc(func() {
+		if err := tx.Rollback(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(release)
 	return release
-}
-
-func rollback(t *testing.T, tx pgx.Tx) {
-	t.Helper()
-	if err := tx.Rollback(context.Background()); err != nil {
-		t.Error(err)
-	}
 }
 
 // DBOS demo: the step that moves inventory is no transaction, so a crash around it
@@ -126,12 +124,12 @@ func TestInventoryMovesTwiceAcrossACrash(t *testing.T) {
 	reached, release := s.Gate("shipment-preparation").Hold(t)
 	order := s.Place(t, pipelinetest.Basket(last, 3, visa))
 	<-reached
-	blocker := s.lockStock(t, last)
+	goOn := s.stopBefore(t, order, "order-shipped")
 	release()
 	stagetest.AwaitBlocked(t, s.Pool)
 	s.Kill(t, "shipment-preparation")
 	deliveries := s.Gate("shipment-preparation").LoseAnswers(2)
-	blocker()
+	goOn()
 	localtest.Eventually(t, "the event has come three times more", 30*time.Second, func() bool { return deliveries.Load() >= 3 })
 	s.Await(t, order, "shipped")
 	s.WantAllTrue(t)

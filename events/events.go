@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Data is what one event says, the body of a CloudEvent.
@@ -145,7 +146,13 @@ func (e OrderShipped) Validate() error {
 
 // Validate implements Data.
 func (e OrderCancelled) Validate() error {
-	return errors.Join(validate(e.OrderID, e.Number, e.Lines, e.Total), present("reason", string(e.Reason)))
+	err := errors.Join(validate(e.OrderID, e.Number, e.Lines, e.Total), present("reason", string(e.Reason)))
+	for i, short := range e.Short {
+		if !validSKU(short.SKU) || short.Wanted < 1 || short.Available < 0 {
+			err = errors.Join(err, fmt.Errorf("short[%d]: no article, or not wanted, or fewer than none: %q", i, short.SKU))
+		}
+	}
+	return err
 }
 
 func validate(orderID, number string, lines []Line, total Money) error {
@@ -157,10 +164,16 @@ func validate(orderID, number string, lines []Line, total Money) error {
 	for i, line := range lines {
 		if line.SKU == "" || seen[line.SKU] {
 			err = errors.Join(err, fmt.Errorf("lines[%d].sku: empty or twice: %q", i, line.SKU))
+		} else if !validSKU(line.SKU) {
+			err = errors.Join(err, fmt.Errorf("lines[%d].sku: longer than %d characters", i, maxSKU))
 		}
 		seen[line.SKU] = true
 		if line.Quantity < 1 {
 			err = errors.Join(err, fmt.Errorf("lines[%d].quantity: %d is not positive", i, line.Quantity))
+			continue
+		}
+		if priceErr := line.UnitPrice.validate(); priceErr != nil {
+			err = errors.Join(err, fmt.Errorf("lines[%d].unit_price: %w", i, priceErr))
 			continue
 		}
 		price, timesErr := line.UnitPrice.Times(line.Quantity)
@@ -172,6 +185,13 @@ func validate(orderID, number string, lines []Line, total Money) error {
 		err = fmt.Errorf("total: %s, but the lines come to %s", total, sum)
 	}
 	return err
+}
+
+// maxSKU is the most characters that a SKU has.
+const maxSKU = 32
+
+func validSKU(sku string) bool {
+	return sku != "" && utf8.RuneCountInString(sku) <= maxSKU
 }
 
 func present(field, value string) error {

@@ -1,7 +1,6 @@
 package events_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -123,22 +122,4 @@ func TestCatalog(t *testing.T) {
 			t.Errorf("entry %+v is incomplete", e)
 		}
 	}
-}
-
-func FuzzDecode(f *testing.F) {
-	for _, e := range events.Catalog() {
-		f.Add(e.Type, []byte(`{"order_id":"x"}`))
-	}
-	f.Fuzz(func(t *testing.T, eventType string, data []byte) {
-		decoded, err := events.Decode(eventType, data)
-		if err != nil {
-			return
-		}
-		if err := decoded.Validate(); err != nil {
-			t.Errorf("Decode accepted what Validate refuses: %v", err)
-		}
-		if _, err := json.Marshal(decoded); err != nil {
-			t.Errorf("Decode made what can't be encoded: %v", err)
-		}
-	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 )
 
 // Money is an amount in the minor unit of its currency (cents for EUR), with
@@ -15,6 +16,19 @@ type Money struct {
 
 // ErrMoneyOverflow is returned where a sum or product does not fit 64 bits.
 var ErrMoneyOverflow = errors.New("amount of money overflows 64 bits")
+
+// validate says what is wrong with m as a price, or nil. A price may be nothing,
+// and is never less.
+func (m Money) validate() error {
+	switch {
+	case m.Amount < 0:
+		return fmt.Errorf("amount: %d is less than nothing", m.Amount)
+	case len(m.Currency) != 3 || strings.Trim(m.Currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "":
+		return fmt.Errorf("currency: %q is no code of ISO 4217", m.Currency)
+	default:
+		return nil
+	}
+}
 
 // Add returns m + n. Both have the same currency.
 func (m Money) Add(n Money) (Money, error) {

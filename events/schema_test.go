@@ -16,7 +16,7 @@ import (
 	"github.com/orderflow-project/orderflow/events"
 )
 
-func readJSON(t *testing.T, path string) map[string]any {
+func readJSON(t testing.TB, path string) map[string]any {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func readJSON(t *testing.T, path string) map[string]any {
 }
 
 // compile loads every schema of a folder under its own id, and compiles one.
-func compile(t *testing.T, folder, file string) *jsonschema.Schema {
+func compile(t testing.TB, folder, file string) *jsonschema.Schema {
 	t.Helper()
 	compiler := jsonschema.NewCompiler()
 	compiler.AssertFormat()

@@ -12,10 +12,10 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/orderflow-project/orderflow/functions/dead-letter-intake/internal/store"
+	"github.com/orderflow-project/orderflow/shared/stage"
 )
 
 // The extensions in which Knative says why nobody took an event.
@@ -114,7 +114,7 @@ func said(document []byte) []byte {
 // structured mode.
 func readable(r *http.Request, body []byte) (map[string]string, []byte, bool) {
 	copied := &http.Request{Header: r.Header, Body: io.NopCloser(bytes.NewReader(body))}
-	received, err := cloudevents.NewEventFromHTTPRequest(copied)
+	received, err := stage.ReadEvent(copied)
 	if err != nil {
 		return nil, nil, false
 	}

@@ -88,6 +88,9 @@ func readEvent(r *http.Request) (*event.Event, error) {
 	if kafkabinding.UnknownFormat(r.Header.Get(cehttp.ContentType)) {
 		return nil, kafkabinding.ErrNotCloudEvent
 	}
+	if _, nameless := r.Header["Ce-"]; nameless { // at which the SDK panics
+		return nil, kafkabinding.ErrNotCloudEvent
+	}
 	e, err := binding.ToEvent(r.Context(), cehttp.NewMessageFromHttpRequest(r))
 	if err != nil {
 		return nil, fmt.Errorf("read event: %w", err)

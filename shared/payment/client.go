@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,16 +118,30 @@ func (c *Client) instruct(ctx context.Context, step, orderID, path string, body 
 	return checked(p, orderID)
 }
 
-// checked guards against an answer that got mixed up on its way. A decline that
-// gives no reason gets the one that cards have for that.
+// checked guards against an answer that got mixed up on its way, or is of a later
+// version of the provider: a state that nobody knows isn't one in which the money is
+// gone. A decline that gives no reason, or none that looks like one, gets what cards
+// have for that.
 func checked(p Payment, orderID string) (Payment, error) {
-	if p.OrderID != orderID {
+	switch {
+	case p.OrderID != orderID:
 		return Payment{}, errors.New("payment provider answers for another order")
-	}
-	if p.State == StateDeclined && p.DeclineCode == "" {
+	case p.State != StateNone && !slices.Contains(States(), p.State):
+		return Payment{}, errors.New("payment provider answers with a state that isn't one")
+	case p.ID != "" && !isName(p.ID):
+		return Payment{}, errors.New("payment provider answers with an id that isn't one")
+	case p.State != StateDeclined:
+		p.DeclineCode = ""
+	case !isName(p.DeclineCode):
 		p.DeclineCode = "generic_decline"
 	}
 	return p, nil
+}
+
+// isName tells whether a stranger's text may stand in our books.
+func isName(text string) bool {
+	const longest = 64
+	return text != "" && len(text) <= longest && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") == ""
 }
 
 func (c *Client) call(ctx context.Context, method, path, key string, body []byte, answer any) error {

@@ -48,8 +48,8 @@ func decodeStrictly(body []byte, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	if decoder.More() {
-		return errors.New("more than one value")
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something after the value")
 	}
 	return nil
 }

@@ -26,8 +26,10 @@
 // may.
 //
 // It differs from Knative in these: a response header Kne-<name> whose name no
-// extension can have is left out (in Knative the event then hangs); trace context
-// is passed on inside the event only; there is neither TLS nor authentication.
+// extension can have is left out (in Knative the event then hangs); control characters,
+// which no header can have, are percent-encoded (Knative writes values as they are);
+// trace context is passed on inside the event only; there is neither TLS nor
+// authentication.
 package kafkasource
 
 import (

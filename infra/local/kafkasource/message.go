@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/cloudevents/sdk-go/v2/binding"
 	"github.com/cloudevents/sdk-go/v2/event"
@@ -37,7 +38,7 @@ func (s Source) message(record *kgo.Record) (message, error) {
 	header["Ce-Knativekafkapartition"] = []string{strconv.Itoa(int(record.Partition))}
 	header["Ce-Knativekafkaoffset"] = []string{strconv.FormatInt(record.Offset, 10)}
 	for name, value := range s.CEOverrides {
-		header.Set("Ce-"+name, value)
+		header.Set("Ce-"+name, sendable(value))
 	}
 	return message{header: header, body: e.Data(), id: e.ID(), kind: e.Type()}, nil
 }
@@ -48,9 +49,29 @@ func (s Source) header(e *event.Event) (http.Header, error) {
 	if err := cehttp.WriteRequest(ctx, (*binding.EventMessage)(e), request); err != nil {
 		return nil, fmt.Errorf("write event as headers: %w", err)
 	}
+	for _, values := range request.Header {
+		for i := range values {
+			values[i] = sendable(values[i])
+		}
+	}
 	request.Header["Prefer"] = []string{"reply"}
 	request.Header["Kn-Namespace"] = []string{s.Namespace}
 	return request.Header, nil
+}
+
+// sendable writes the characters that no header may have as the HTTP binding of
+// CloudEvents would write them. An event that can't be sent would be tried again for
+// minutes, couldn't be sent to the dead letters either, and be lost.
+func sendable(value string) string {
+	var text strings.Builder
+	for i := range len(value) {
+		if c := value[i]; (c < ' ' && c != '\t') || c == 0x7f {
+			fmt.Fprintf(&text, "%%%02X", c)
+		} else {
+			text.WriteByte(c)
+		}
+	}
+	return text.String()
 }
 
 // request is one attempt. The header is shared by all of them: nobody changes it.

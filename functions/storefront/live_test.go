@@ -36,7 +36,7 @@ type message struct {
 
 // watcher is somebody who watches an order.
 type watcher struct {
-	t        *testing.T
+	t        testing.TB
 	status   int
 	messages chan message
 	beats    chan struct{}

@@ -35,7 +35,7 @@ const patience = 10 * time.Second
 // shop is the storefront as a process would run it, with a database and a sink
 // of its own.
 type shop struct {
-	t        *testing.T
+	t        testing.TB
 	function *Storefront
 	pool     *pgxpool.Pool
 	sink     *stagetest.Sink
@@ -46,7 +46,7 @@ type shop struct {
 
 // open starts a shop; environment adds to what it is told, changes come before
 // its start.
-func open(t *testing.T, environment map[string]string, changes ...func(*Storefront)) *shop {
+func open(t testing.TB, environment map[string]string, changes ...func(*Storefront)) *shop {
 	t.Helper()
 	pool := postgrestest.New(t)
 	if err := demo.Seed(t.Context(), pool); err != nil {
@@ -95,7 +95,7 @@ func (s *shop) start(settings map[string]string) {
 }
 
 // await looks at a condition until it holds.
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
@@ -180,7 +180,7 @@ func (s *shop) mustOrder(body string, headers ...string) placed {
 	return decode[placed](s.t, got.body)
 }
 
-func decode[T any](t *testing.T, body []byte) T {
+func decode[T any](t testing.TB, body []byte) T {
 	t.Helper()
 	var value T
 	if err := json.Unmarshal(body, &value); err != nil {
@@ -199,7 +199,7 @@ const wanted = `{
 
 // with changes one field of an order that nothing is wrong with, found by a
 // path such as "customer.name". A nil value takes the field away.
-func with(t *testing.T, path string, value any) string {
+func with(t testing.TB, path string, value any) string {
 	t.Helper()
 	order := decode[map[string]any](t, []byte(wanted))
 	at, names := order, strings.Split(path, ".")

@@ -21,7 +21,7 @@ type apiDocument struct {
 	router   routers.Router
 }
 
-func loadAPI(t *testing.T) apiDocument {
+func loadAPI(t testing.TB) apiDocument {
 	t.Helper()
 	text, err := os.ReadFile("internal/api/openapi.json")
 	if err != nil {

@@ -5,6 +5,9 @@ package catalogue
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/store"
@@ -45,8 +48,12 @@ func (c *Catalogue) List(ctx context.Context) ([]Product, error) {
 	return products, nil
 }
 
-// Find returns the articles with the given SKUs that the shop sells, by SKU.
+// Find returns the articles with the given SKUs that the shop sells, by SKU. What is
+// no text to Postgres, which would answer with an error, is no SKU.
 func (c *Catalogue) Find(ctx context.Context, skus ...string) (map[string]Product, error) {
+	skus = slices.DeleteFunc(slices.Clone(skus), func(sku string) bool {
+		return !utf8.ValidString(sku) || strings.Contains(sku, "\x00")
+	})
 	rows, err := c.queries.FindProducts(ctx, skus)
 	if err != nil {
 		return nil, fmt.Errorf("find products: %w", err)

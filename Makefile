@@ -11,6 +11,7 @@ PKG ?= $$(go list $(addsuffix /...,$(MODULES)) | grep -Ev '/infra/local/(e2e|fun
 # Tests read files of other modules, which go's cache of results doesn't see.
 TEST = bin/orderflow with-postgres -- go test -count=1
 ORDERS ?= 500
+FUZZTIME ?= 30s
 RATE ?= 50
 RUN_ARGS = --state $(STATE) --port-offset $(PORT_OFFSET)
 # The addresses and keys of the running system, for what is run beside it.
@@ -39,6 +40,10 @@ test: build ## Run all tests (PKG=./functions/inventory-update/... some)
 .PHONY: test-race
 test-race: build ## Run all tests with the race detector (PKG= some)
 	@$(TEST) -race $(PKG)
+
+.PHONY: fuzz
+fuzz: build ## Fuzz every decoder and HTTP entry, one by one (FUZZTIME=30s)
+	@bin/orderflow with-postgres -- scripts/fuzz/fuzz.sh -t $(FUZZTIME)
 
 .PHONY: e2e
 e2e: build ## Run the tests of the whole system, in processes and a browser

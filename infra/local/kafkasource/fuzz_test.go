@@ -3,6 +3,7 @@ package kafkasource
 import (
 	"bytes"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -77,4 +78,22 @@ func FuzzParseDuration(f *testing.F) {
 			t.Errorf("%q is a duration, %s", text, got)
 		}
 	})
+}
+
+// However often an event was tried, the next wait is none shorter, and none of less
+// than nothing.
+func TestBackoffNeverWraps(t *testing.T) {
+	t.Parallel()
+	for _, linear := range []bool{false, true} {
+		for _, delay := range []time.Duration{1, time.Millisecond, 200 * time.Millisecond, time.Hour, math.MaxInt64} {
+			p, before := policy{delay: delay, linear: linear}, time.Duration(0)
+			for n := range 5000 {
+				if next := p.backoff(n); next < before {
+					t.Fatalf("%s, linear %t: %s after attempt %d, and %s before", delay, linear, next, n, before)
+				} else {
+					before = next
+				}
+			}
+		}
+	}
 }

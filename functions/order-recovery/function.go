@@ -78,15 +78,18 @@ func build(_ context.Context, env stage.Env) (http.Handler, error) {
 	if !env.Sink.Bound() {
 		return nil, sink.ErrUnbound // it would look for what is lost and could do nothing about it
 	}
-	policy := Policy{
-		Unpublished: cfg.Unpublished, Unhandled: cfg.Unhandled, MaxBackoff: maxBackoff, MaxResends: cfg.MaxResends,
-		Outage: outage, MaxRetry: maxRetry,
-	}
 	publisher := orderlog.NewPublisher(env.Pool, env.Sink, env.Logger)
 	return &handler{
-		sweeper: &sweeper{pool: env.Pool, publisher: publisher, policy: policy},
+		sweeper: &sweeper{pool: env.Pool, publisher: publisher, policy: cfg.policy()},
 		logger:  env.Logger, close: publisher.Close,
 	}, nil
+}
+
+func (c Config) policy() Policy {
+	return Policy{
+		Unpublished: c.Unpublished, Unhandled: c.Unhandled, MaxBackoff: maxBackoff, MaxResends: c.MaxResends,
+		Outage: outage, MaxRetry: maxRetry,
+	}
 }
 
 // pingType is the type of what a PingSource sends.

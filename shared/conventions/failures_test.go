@@ -19,7 +19,8 @@ func rowsOfFailures(t *testing.T) [][]string {
 		t.Fatal(err)
 	}
 	var rows [][]string
-	for line := range strings.Lines(string(text)) {
+	table, _, _ := strings.Cut(string(text), "\n## ")
+	for line := range strings.Lines(table) {
 		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| step ") {
 			rows = append(rows, strings.Split(strings.Trim(line, "| \n"), " | "))
 		}

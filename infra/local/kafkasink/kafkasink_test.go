@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // start runs an ingress with one sink until the test ends.
-func start(t *testing.T, brokers []string, timeout time.Duration, logs *logLines) (url string) {
+func start(t testing.TB, brokers []string, timeout time.Duration, logs *logLines) (url string) {
 	t.Helper()
 	server, err := kafkasink.New(kafkasink.Config{
 		Listen: "127.0.0.1:0", Brokers: brokers, DeliveryTimeout: timeout,
@@ -43,7 +43,7 @@ func start(t *testing.T, brokers []string, timeout time.Duration, logs *logLines
 	return "http://" + server.Addr() + "/n/sink"
 }
 
-func kafka(t *testing.T, opts ...kfake.Opt) *kfake.Cluster {
+func kafka(t testing.TB, opts ...kfake.Opt) *kfake.Cluster {
 	t.Helper()
 	cluster, err := kfake.NewCluster(append(opts, kfake.NumBrokers(1), kfake.SeedTopics(3, "topic"))...)
 	if err != nil {

@@ -325,6 +325,30 @@ func TestProviderFailsThenRecovers(t *testing.T) {
 	}
 }
 
+// The money is released, and the database can't write it down: the delivery comes
+// again, and neither money nor stock goes back twice.
+func TestDatabaseFails(t *testing.T) {
+	t.Parallel()
+	for table, event := range map[string]string{"payments": "insert", "reservations": "update", "order_events": "insert"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			order := s.place(events.ReasonCustomerRequest)
+			authorise(t, s.provider, order, stagetest.PaymentMethod)
+			record(t, s.pool, order, payment.StateAuthorised)
+			reserve(t, s.pool, order, "held")
+			exec(t, s.pool, `create function fail() returns trigger language plpgsql as $$ begin raise 'out of disk'; end $$`)
+			exec(t, s.pool, `create trigger fail before `+event+` on `+table+` for each row execute function fail()`)
+			s.deliver(order, http.StatusServiceUnavailable)
+			s.want(order, left{Payment: payment.StateAuthorised, Held: 2, ReservedOne: 2, ReservedTwo: 1, OnHand: 100})
+			exec(t, s.pool, `drop trigger fail on `+table)
+			s.deliver(order, http.StatusOK)
+			s.want(order, left{Payment: payment.StateVoided, Closed: true, LetGo: 2, OnHand: 100})
+			s.wantMoved(order, payment.KindAuthorise, payment.KindVoid)
+		})
+	}
+}
+
 // What the provider refuses for good is for an operator, not for a retry.
 func TestRefusalIsFinal(t *testing.T) {
 	t.Parallel()

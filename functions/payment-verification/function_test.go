@@ -228,6 +228,29 @@ func TestUnknownOutcomeIsOnePayment(t *testing.T) {
 	}
 }
 
+// The provider holds the money, and the database can't write it down: the delivery
+// comes again and gets the same payment.
+func TestDatabaseFails(t *testing.T) {
+	t.Parallel()
+	for _, table := range []string{"payments", "order_events"} {
+		t.Run(table, func(t *testing.T) {
+			t.Parallel()
+			s := open(t)
+			order := s.place(stagetest.PaymentMethod)
+			s.exec(`create function fail() returns trigger language plpgsql as $$ begin raise 'out of disk'; end $$`)
+			s.exec(`create trigger fail before insert on ` + table + ` for each row execute function fail()`)
+			s.deliver(order, http.StatusServiceUnavailable)
+			s.provider.standing(t, order.ID.String()).wantHeld(t, order.Total, 1)
+			s.wantOrder(order, events.StatusPlaced, "", payment.StateNone)
+			s.exec(`drop trigger fail on ` + table)
+			s.deliver(order, http.StatusOK)
+			s.provider.standing(t, order.ID.String()).wantHeld(t, order.Total, 1)
+			s.wantOrder(order, events.StatusPaymentVerified, "", payment.StateAuthorised)
+			s.wantSame(order)
+		})
+	}
+}
+
 func TestAmountMismatchIsNeverCharged(t *testing.T) {
 	t.Parallel()
 	for name, statement := range map[string]string{

@@ -31,6 +31,11 @@ type Options struct {
 	// Settings replace values of the ConfigMap.
 	Settings map[string]string
 
+	// Through has a caller reach another process at a port of 127.0.0.1 that isn't
+	// that process's: somebody stands between the two who cuts and delays. By the
+	// caller's name, and then by the name of whom it calls.
+	Through map[string]map[string]int
+
 	// Line is given what the processes write, line by line; Say, what the
 	// system does on its own; Step, the progress of the start. Any may be nil.
 	Line func(process, line string)

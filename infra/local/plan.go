@@ -62,6 +62,9 @@ func newPlan(options Options) (*plan, error) {
 	if p.values, err = p.configMap(); err != nil {
 		return nil, err
 	}
+	if err := p.checkThrough(); err != nil {
+		return nil, err
+	}
 	return p, p.checkWiring()
 }
 
@@ -124,6 +127,7 @@ func (p *plan) value(kind, name, key string) (string, bool) {
 
 // function is the process of a function, with the environment its pod would have.
 func (p *plan) function(f manifest.Function) (supervisor.Process, error) {
+	p = p.seenBy(f.Name)
 	process, err := p.unbound(f)
 	process.Env = append(process.Env, p.binding(f)...)
 	return process, err
@@ -190,14 +194,18 @@ func (p *plan) broker() supervisor.Process {
 }
 
 func (p *plan) kafkaSink() supervisor.Process {
-	return p.role(kafkaSink, tierServices, nil, p.manifestArg(), p.brokersArg(), "--listen="+p.addresses.Host(kafkaSink))
+	args := append([]string{p.manifestArg(), p.brokersArg(), "--listen=" + p.addresses.Host(kafkaSink)}, p.detour(kafkaSink)...)
+	return p.role(kafkaSink, tierServices, nil, args...)
 }
 
 func (p *plan) kafkaSource() supervisor.Process {
-	return p.role(kafkaSource, tierWork, nil, p.manifestArg(), p.brokersArg(), "--ingress="+p.addresses.URL(kafkaSink), p.servicesArg())
+	p = p.seenBy(kafkaSource)
+	args := append([]string{p.manifestArg(), p.brokersArg(), "--ingress=" + p.addresses.URL(kafkaSink), p.servicesArg()}, p.detour(kafkaSource)...)
+	return p.role(kafkaSource, tierWork, nil, args...)
 }
 
 func (p *plan) pingSource() supervisor.Process {
+	p = p.seenBy(pingSource)
 	return p.role(pingSource, tierWork, nil, p.manifestArg(), p.servicesArg())
 }
 

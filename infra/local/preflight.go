@@ -76,6 +76,10 @@ func (p *plan) checkDisk() error {
 // waitForLeftovers gives the processes of a run that was killed the moment they
 // need to notice.
 func (p *plan) waitForLeftovers(ctx context.Context) {
+	holds, _ := filepath.Glob(p.path("run", "*.hold"))
+	for _, path := range holds {
+		_ = os.Remove(path) // whoever held a process held it in that run
+	}
 	left, _ := filepath.Glob(p.path("run", "*.pid"))
 	if len(left) == 0 {
 		return

@@ -129,10 +129,9 @@ func TestEveryProcessComesBack(t *testing.T) {
 	})
 }
 
-func TestEventsGoThroughTheManifestsWiring(t *testing.T) {
-	t.Parallel()
-	o := localtest.Options(t, options())
-	system := localtest.Start(t, o)
+// cancelOrder sends an event into the system, as a function would.
+func cancelOrder(t *testing.T, system *local.System) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
 		system.Addresses().URL("kafka-sink")+"/orderflow/order-cancelled", strings.NewReader(`{}`))
 	if err != nil {
@@ -152,6 +151,13 @@ func TestEventsGoThroughTheManifestsWiring(t *testing.T) {
 	if response.StatusCode != http.StatusAccepted {
 		t.Fatalf("the sink answers %s, want 202", response.Status)
 	}
+}
+
+func TestEventsGoThroughTheManifestsWiring(t *testing.T) {
+	t.Parallel()
+	o := localtest.Options(t, options())
+	system := localtest.Start(t, o)
+	cancelOrder(t, system)
 	for _, reader := range []string{"order-cancellation", "customer-notification", "order-analytics"} {
 		localtest.Eventually(t, reader+" gets the event", 15*time.Second, func() bool {
 			log, _ := os.ReadFile(filepath.Join(o.State, "logs", reader+".log"))

@@ -43,7 +43,7 @@ func newProducer(config Config) (*producer, error) {
 	if timeout == 0 {
 		timeout = defaultDeliveryTimeout
 	}
-	client, err := kgo.NewClient(
+	options := []kgo.Opt{
 		kgo.SeedBrokers(config.Brokers...),
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		// As in Knative's receiver. An idempotent producer would also not give
@@ -61,7 +61,11 @@ func newProducer(config Config) (*producer, error) {
 		kgo.DialTimeout(timeout),
 		kgo.RetryBackoffFn(func(int) time.Duration { return retryBackoff }),
 		kgo.MetadataMinAge(metadataEvery),
-	)
+	}
+	if config.Dial != nil { // which knows of no DialTimeout
+		options = append(options, kgo.Dialer(config.Dial))
+	}
+	client, err := kgo.NewClient(options...)
 	if err != nil {
 		return nil, fmt.Errorf("make kafka producer: %w", err)
 	}

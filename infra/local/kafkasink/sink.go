@@ -45,6 +45,8 @@ type Config struct {
 	// Brokers are the bootstrap servers of Kafka.
 	Brokers []string
 	Sinks   []Sink
+	// Dial connects to Kafka; nil dials the address that it is given.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// DeliveryTimeout is how long an event may wait for Kafka; 0 is 2 s.
 	DeliveryTimeout time.Duration
 	Logger          *slog.Logger

@@ -36,7 +36,7 @@ func (c *consumer) startAtEnd(ctx context.Context) error {
 	if c.source.InitialOffset == Earliest {
 		return nil
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(c.source.BootstrapServers...), kgo.WithHooks(c.reach))
+	client, err := kgo.NewClient(c.connecting()...)
 	if err != nil {
 		return fmt.Errorf("make kafka client of %s: %w", c.source.Name, err)
 	}

@@ -91,10 +91,17 @@ func (c *consumer) open(ctx context.Context, sender *sender) error {
 	return err
 }
 
+// connecting is how to reach Kafka.
+func (c *consumer) connecting() []kgo.Opt {
+	options := []kgo.Opt{kgo.SeedBrokers(c.source.BootstrapServers...), kgo.WithHooks(c.reach)}
+	if c.config.Dial != nil {
+		options = append(options, kgo.Dialer(c.config.Dial))
+	}
+	return options
+}
+
 func (c *consumer) options() []kgo.Opt {
-	return []kgo.Opt{
-		kgo.SeedBrokers(c.source.BootstrapServers...),
-		kgo.WithHooks(c.reach),
+	return append(c.connecting(),
 		kgo.ConsumerGroup(c.source.ConsumerGroup),
 		kgo.ConsumeTopics(c.source.Topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -113,7 +120,7 @@ func (c *consumer) options() []kgo.Opt {
 		kgo.OnPartitionsAssigned(c.assigned),
 		kgo.OnPartitionsRevoked(c.revoked),
 		kgo.OnPartitionsLost(c.lost),
-	}
+	)
 }
 
 func (c *consumer) poll(ctx context.Context) {

@@ -36,6 +36,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 )
@@ -53,6 +54,8 @@ type Config struct {
 	// StopGrace is how long requests under way may take once Run has to stop;
 	// 0 is 2 s. What isn't finished then is delivered again after the start.
 	StopGrace time.Duration
+	// Dial connects to Kafka; nil dials the address that it is given.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Wait waits before a retry; nil waits for as long as it is told to.
 	Wait func(ctx context.Context, delay time.Duration) error
 }

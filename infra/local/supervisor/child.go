@@ -144,14 +144,38 @@ func (c *child) setPid(pid int) {
 	}
 }
 
-// sleep waits before the next life and tells whether there is to be one.
+// sleep waits before the next life, for as long as the process is held, and tells
+// whether there is to be one.
 func (c *child) sleep(pause time.Duration, ended error) bool {
 	if c.isEnding() {
 		return false
 	}
 	c.ends.Add(1)
 	c.options.Say(fmt.Sprintf("%s ended (%s), starting it again in %s", c.process.Name, reason(ended), pause))
-	timer := time.NewTimer(pause)
+	if !c.pause(pause) {
+		return false
+	}
+	for c.held() {
+		if !c.pause(lookAtHold) {
+			return false
+		}
+	}
+	return true
+}
+
+// lookAtHold is how often to see whether a process may be started again.
+const lookAtHold = 100 * time.Millisecond
+
+// held tells whether somebody keeps the process down, to see what happens
+// without it or to do something to its files.
+func (c *child) held() bool {
+	_, err := os.Stat(filepath.Join(c.options.RunDir, c.process.Name+".hold"))
+	return err == nil
+}
+
+// pause tells whether there is a life after it.
+func (c *child) pause(d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-c.ending:

@@ -15,7 +15,8 @@ import (
 
 // Options say where a supervisor keeps its files and whom it tells.
 type Options struct {
-	// RunDir gets a file <name>.pid for each running process.
+	// RunDir gets a file <name>.pid for each running process. While somebody has
+	// put a file <name>.hold beside it, a process that has ended stays down.
 	RunDir string
 	// LogDir gets a file <name>.log for each process.
 	LogDir string

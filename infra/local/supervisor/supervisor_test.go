@@ -115,6 +115,34 @@ func TestKilledProcessComesBack(t *testing.T) {
 	}
 }
 
+// TestHeldProcessStaysDown holds a process, kills it, and lets it go: it must not
+// come back before.
+func TestHeldProcessStaysDown(t *testing.T) {
+	t.Parallel()
+	s, told, dir := start(t, quick(), shell("one", "echo up; exec sleep 60"), shell("other", "echo up; exec sleep 60"))
+	localtest.Eventually(t, "both are up", 5*time.Second, func() bool { return told.count("one: up") == 1 && told.count("other: up") == 1 })
+	hold := filepath.Join(dir, "run", "one.hold")
+	if err := os.WriteFile(hold, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"one", "other"} {
+		if err := s.Kill(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	localtest.Eventually(t, "the other is killed often and comes back", 20*time.Second, func() bool {
+		_ = s.Kill("other")
+		return told.count("other: up") > 5
+	})
+	if told.count("one: up") != 1 || pid(dir, "one") != 0 {
+		t.Error("it was started again while it was held")
+	}
+	if err := os.Remove(hold); err != nil {
+		t.Fatal(err)
+	}
+	localtest.Eventually(t, "it comes back", 5*time.Second, func() bool { return told.count("one: up") == 2 })
+}
+
 func TestPausesGrow(t *testing.T) {
 	t.Parallel()
 	s, told, _ := start(t, quick(), shell("one", "exit 3"))

@@ -18,6 +18,7 @@ import (
 type commands struct {
 	Run     runCommand     `cmd:"" help:"Run the whole system until Ctrl-C."`
 	Env     envCommand     `cmd:"" help:"Print how to reach the running system, for a shell."`
+	Ports   portsCommand   `cmd:"" help:"Print the port of each process that listens, as JSON."`
 	Reset   resetCommand   `cmd:"" help:"Remove all data: orders, mails, secrets, logs."`
 	Migrate migrateCommand `cmd:"" help:"Bring the schema of a database up to date and fill the demo catalogue."`
 

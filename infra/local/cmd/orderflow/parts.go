@@ -32,6 +32,11 @@ type services struct {
 	Services map[string]string `help:"The functions' URLs by name." placeholder:"NAME=URL;..."`
 }
 
+type kafka struct {
+	Brokers []string          `help:"Bootstrap servers of Kafka." default:"127.0.0.1:9092"`
+	Detour  map[string]string `help:"Connect to another address than the one that Kafka names." placeholder:"HOST:PORT=HOST:PORT;..."`
+}
+
 type brokerCommand struct {
 	manifests
 	Port int    `help:"Port on 127.0.0.1." default:"9092"`
@@ -57,8 +62,8 @@ func (c *brokerCommand) Run(ctx context.Context) error {
 
 type kafkaSinkCommand struct {
 	manifests
-	Listen  string   `help:"Address to listen on." default:"127.0.0.1:8090"`
-	Brokers []string `help:"Bootstrap servers of Kafka." default:"127.0.0.1:9092"`
+	kafka
+	Listen string `help:"Address to listen on." default:"127.0.0.1:8090"`
 }
 
 // Run implements the command.
@@ -67,7 +72,9 @@ func (c *kafkaSinkCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := kafkasink.New(kafkasink.Config{Listen: c.Listen, Brokers: c.Brokers, Sinks: local.Sinks(set), Logger: logger()})
+	server, err := kafkasink.New(kafkasink.Config{
+		Listen: c.Listen, Brokers: c.Brokers, Dial: local.Detours(c.Detour), Sinks: local.Sinks(set), Logger: logger(),
+	})
 	if err != nil {
 		return err
 	}
@@ -77,8 +84,8 @@ func (c *kafkaSinkCommand) Run(ctx context.Context) error {
 type kafkaSourceCommand struct {
 	manifests
 	services
-	Brokers []string `help:"Bootstrap servers of Kafka." default:"127.0.0.1:9092"`
-	Ingress string   `help:"URL of the KafkaSinks' ingress, for dead letters." default:"http://127.0.0.1:8090"`
+	kafka
+	Ingress string `help:"URL of the KafkaSinks' ingress, for dead letters." default:"http://127.0.0.1:8090"`
 }
 
 // Run implements the command.
@@ -91,7 +98,7 @@ func (c *kafkaSourceCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return kafkasource.Run(ctx, kafkasource.Config{Sources: sources, Logger: logger()})
+	return kafkasource.Run(ctx, kafkasource.Config{Sources: sources, Dial: local.Detours(c.Detour), Logger: logger()})
 }
 
 type pingSourceCommand struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -29,6 +30,7 @@ type runCommand struct {
 	KafkaBrokers []string          `help:"A Kafka of your own." env:"KAFKA_BROKERS"`
 	S3Endpoint   string            `name:"s3-endpoint" help:"An S3 of your own; its credentials come by the usual AWS_ variables." env:"AWS_ENDPOINT_URL_S3"`
 	Set          map[string]string `help:"Give a setting of the ConfigMap another value." placeholder:"RATE_LIMIT=60"`
+	Through      string            `help:"File of ports at which processes call others instead of their own, as JSON: {\"inventory-update\": {\"postgres\": 10500}}." placeholder:"FILE"`
 	Quiet        bool              `help:"Show only what goes wrong, and the addresses."`
 }
 
@@ -81,6 +83,9 @@ func (c *runCommand) options(screen *console.Console) (local.Options, error) {
 	if !c.Quiet {
 		options.Line, options.Step = screen.Line, screen.Step
 	}
+	if options.Through, err = readThrough(c.Through); err != nil {
+		return options, err
+	}
 	if c.S3Endpoint == "" {
 		return options, nil
 	}
@@ -92,6 +97,21 @@ func (c *runCommand) options(screen *console.Console) (local.Options, error) {
 		return options, errors.New("AWS_ENDPOINT_URL_S3 is set, but not all of AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set them, or unset it to get an embedded S3")
 	}
 	return options, nil
+}
+
+// readThrough reads who calls whom at which port; "" is no file.
+func readThrough(path string) (through map[string]map[string]int, err error) {
+	if path == "" {
+		return nil, nil //nolint:nilnil // nobody is called at another port
+	}
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &through)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read --through: %w", err)
+	}
+	return through, nil
 }
 
 // hideDatabaseSettings removes what a Postgres client would add to DATABASE_URL
@@ -142,6 +162,20 @@ func (c *envCommand) Run() error {
 	}
 	fmt.Print(text)
 	return nil
+}
+
+type portsCommand struct {
+	place
+	PortOffset int `help:"Added to every port." default:"0"`
+}
+
+// Run implements the command.
+func (c *portsCommand) Run() error {
+	ports, err := local.ProcessPorts(local.Options{Root: c.Root, State: c.State, PortOffset: c.PortOffset})
+	if err != nil {
+		return err
+	}
+	return printJSON(os.Stdout, ports)
 }
 
 type resetCommand struct{ place }

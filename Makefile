@@ -164,6 +164,23 @@ simulate: build ## Place orders on the running system (ORDERS=500 RATE=50; RATE=
 audit: build ## Prove that no order, charge, unit or mail went wrong
 	@$(WITH_ENV) go run ./scripts/audit
 
+# In a folder and at ports of its own; RATE is 10 unless given. ARGS are further
+# options: bin/chaos/chaos --help.
+.PHONY: chaos
+chaos: build ## Let a storm of faults go over the whole system, and audit it (ORDERS=300 SEED=1 KILLS= RATE=10 ARGS=)
+	@mkdir -p bin/chaos
+	@go build -o bin/chaos/ ./scripts/simulate ./scripts/audit ./scripts/chaos
+	@exec bin/chaos/chaos $(if $(filter command line environment,$(origin ORDERS)),--orders=$(ORDERS)) \
+		$(if $(filter command line environment,$(origin RATE)),--rate=$(RATE)) $(if $(SEED),--seed=$(SEED)) \
+		$(if $(KILLS),--kills=$(KILLS)) $(if $(REPORT),--report=$(REPORT)) $(ARGS)
+
+# Each breaks a law of the system, and a storm must find it: exit status 1.
+.PHONY: chaos-mutants
+chaos-mutants: build ## See that a storm catches a system that is broken on purpose
+	@mkdir -p bin/chaos
+	@go build -o bin/chaos/ ./scripts/simulate ./scripts/audit ./scripts/chaos
+	@scripts/chaos/mutants.sh
+
 .PHONY: dead-letters
 dead-letters: build ## Deal with dead letters of the running system (ARGS="list", show, redrive, discard)
 	@$(WITH_ENV) bin/orderflow dead-letters $(ARGS)

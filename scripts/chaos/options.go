@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// complete checks what was said, and fills in what follows from it.
+func (o *options) complete() error {
+	if o.Orders < 1 || o.Rate <= 0 || o.Kills < 0 {
+		return fmt.Errorf("--orders and --rate must be above 0, and --kills not below")
+	}
+	for _, kind := range o.Without {
+		if !slices.Contains(kinds(), kind) {
+			return fmt.Errorf("--without=%s: there are %s", kind, strings.Join(kinds(), ", "))
+		}
+	}
+	if o.Mutant != "" {
+		mutant, known := mutants()[o.Mutant]
+		if !known {
+			return fmt.Errorf("--mutant=%s: there are %s", o.Mutant, strings.Join(mutantNames(), ", "))
+		}
+		o.KafkaAlone = o.KafkaAlone || mutant.alone
+	}
+	if o.KafkaAlone {
+		o.Without = slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill })
+	}
+	for _, path := range []*string{&o.Root, &o.Bin, &o.Tools, &o.Dir, &o.Other, &o.Report} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return fmt.Errorf("find folder: %w", err)
+		}
+		*path = absolute
+	}
+	return nil
+}
+
+// has tells whether faults of a kind are wanted.
+func (o *options) has(kind string) bool { return !slices.Contains(o.Without, kind) }
+
+// lasts is how long customers keep coming.
+func (o *options) lasts() time.Duration {
+	return time.Duration(float64(o.Orders) / o.Rate * float64(time.Second))
+}
+
+// Three of a hundred orders see a process die.
+const killsPerOrder = 0.03
+
+// kills is how many processes are killed, of so many.
+func (o *options) kills(processes int) int {
+	if o.Kills > 0 {
+		return o.Kills
+	}
+	return max(2*processes, int(killsPerOrder*float64(o.Orders)))
+}
+
+// recoveryAfter is the time after which order-recovery sends an event again that
+// Kafka has and nobody has handled. On a cluster it is 10 minutes; a storm that
+// makes Kafka forget would have to go on for as long.
+func (o *options) recoveryAfter() (published, unpublished string) {
+	if o.KafkaAlone {
+		return "24h", "24h"
+	}
+	return "60s", "30s"
+}

@@ -139,9 +139,27 @@ func (c *child) setPid(pid int) {
 		_ = os.Remove(path)
 		return
 	}
-	if err := os.WriteFile(path, []byte(strconv.Itoa(pid)+"\n"), 0o600); err != nil {
-		c.options.Say(fmt.Sprintf("write pid of %s: %v", c.process.Name, err))
+	if err := c.writePid(path); err != nil {
+		c.options.Say(fmt.Sprintf("write pid of %s: %v, trying on", c.process.Name, err))
+		time.AfterFunc(pidAgain, func() { c.writeLater(path, pid) })
 	}
+}
+
+// pidAgain is how long to wait before a pid is written again.
+const pidAgain = time.Second
+
+// writeLater writes the pid of a process that was started while the disk was full:
+// else nobody would find it until its next life.
+func (c *child) writeLater(path string, pid int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pid == pid && c.writePid(path) != nil {
+		time.AfterFunc(pidAgain, func() { c.writeLater(path, pid) })
+	}
+}
+
+func (c *child) writePid(path string) error {
+	return os.WriteFile(path, []byte(strconv.Itoa(c.pid)+"\n"), 0o600)
 }
 
 // sleep waits before the next life, for as long as the process is held, and tells

@@ -143,6 +143,24 @@ func TestHeldProcessStaysDown(t *testing.T) {
 	localtest.Eventually(t, "it comes back", 5*time.Second, func() bool { return told.count("one: up") == 2 })
 }
 
+// TestPidIsWrittenWhenThereIsRoom starts a process while its pid can't be written.
+func TestPidIsWrittenWhenThereIsRoom(t *testing.T) {
+	t.Parallel()
+	s, told, dir := start(t, quick())
+	path := filepath.Join(dir, "run", "one.pid")
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Start(shell("one", "echo up; exec sleep 60")); err != nil {
+		t.Fatal(err)
+	}
+	localtest.Eventually(t, "it is up", 5*time.Second, func() bool { return told.count("one: up") == 1 })
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	localtest.Eventually(t, "its pid is known", 5*time.Second, func() bool { return alive(pid(dir, "one")) })
+}
+
 func TestPausesGrow(t *testing.T) {
 	t.Parallel()
 	s, told, _ := start(t, quick(), shell("one", "exit 3"))

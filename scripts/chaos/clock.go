@@ -72,7 +72,9 @@ func (s *system) build(ctx context.Context, replaced replacements, program, to s
 		return fmt.Errorf("build %s: %w", program, err)
 	}
 	defer os.RemoveAll(folder) //nolint:errcheck // it is in a folder that goes too
-	var overlay struct{ Replace map[string]string }
+	var overlay struct {
+		Replace map[string]string `json:"Replace"`
+	}
 	overlay.Replace = map[string]string{}
 	for path, content := range replaced {
 		file := filepath.Join(folder, strconv.Itoa(len(overlay.Replace))+"-"+filepath.Base(path))

@@ -119,19 +119,21 @@ func (g *gateway) repeat(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	again := func(after time.Duration) {
-		copied := r.Clone(context.WithoutCancel(r.Context()))
+	unbound := context.WithoutCancel(r.Context()) // the caller doesn't wait for them
+	for _, after := range []time.Duration{0, g.upTo(longestLate)} {
+		copied := r.Clone(unbound)
 		copied.Body = io.NopCloser(bytes.NewReader(body))
 		g.late.Go(func() {
 			g.wait(copied, g.closing, after)
 			g.forward(copied)
 		})
 	}
-	again(0)
-	again(g.upTo(3 * time.Second))
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	g.proxy.ServeHTTP(w, r)
 }
+
+// longestLate is how much later than the others the last of three deliveries comes.
+const longestLate = 3 * time.Second
 
 // forward sends a request on, and keeps the answer to itself.
 func (g *gateway) forward(r *http.Request) {

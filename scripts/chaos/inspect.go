@@ -42,8 +42,7 @@ func (s *chaos) audit(ctx context.Context, args ...string) (text string, code in
 	command := s.system.tool(ctx, filepath.Join(s.options.Tools, "audit"), args...)
 	command.Stdout, command.Stderr = &output, &output
 	err = command.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, is := errors.AsType[*exec.ExitError](err); is {
 		return output.String(), exit.ExitCode(), nil
 	}
 	return output.String(), exitClean, err
@@ -67,14 +66,14 @@ func failures(text string) string {
 // inspect looks at what the storm has left: the audit, the dead letters, and whether
 // anything happens when all topics come again.
 func (s *chaos) inspect(ctx context.Context) error {
-	s.say("the storm is over; waiting until all is at rest")
+	s.sayf("the storm is over; waiting until all is at rest")
 	if err := s.auditAtRest(ctx); err != nil {
 		return err
 	}
 	if err := s.deadLetters(ctx); err != nil {
 		return err
 	}
-	s.say("every topic again from its beginning")
+	s.sayf("every topic again from its beginning")
 	before, err := s.effects(ctx)
 	if err != nil {
 		return err

@@ -19,16 +19,16 @@ const ownMountsMark = "ORDERFLOW_CHAOS_OWN_MOUNTS"
 
 func ownMounts() bool { return os.Getenv(ownMountsMark) != "" }
 
-// childExit is what the program ended with that did the work.
-type childExit int
+// exitError is what the program ended with that did the work.
+type exitError int
 
-func (e childExit) Error() string { return fmt.Sprintf("ended with %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("ended with %d", int(e)) }
 
 // inOwnMounts runs the program again with mounts of its own, which go with it: a
 // disk that can be made full is made for it, and nobody else sees it. Who isn't root
 // gets the right to it in a user namespace, where the machine allows that.
 func inOwnMounts(args []string) error {
-	command := exec.Command("/proc/self/exe", args...)
+	command := exec.Command("/proc/self/exe", args...) //nolint:gosec // it is this program, with its own arguments
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(), ownMountsMark+"=1")
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Unshareflags: syscall.CLONE_NEWNS}
@@ -43,7 +43,7 @@ func inOwnMounts(args []string) error {
 	}
 	if err := command.Run(); err != nil {
 		if exit, is := err.(*exec.ExitError); is && exit.Exited() { //nolint:errorlint // Run returns it bare
-			return childExit(exit.ExitCode())
+			return exitError(exit.ExitCode())
 		}
 		return noOwnDisk(err)
 	}

@@ -73,11 +73,11 @@ var errViolated = errors.New("the system did what it must not")
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := storm(ctx, args, stdout, stderr)
-	var exit childExit
+	exit, inChild := errors.AsType[exitError](err)
 	switch {
 	case err == nil:
 		return exitClean
-	case errors.As(err, &exit):
+	case inChild:
 		return int(exit)
 	case errors.Is(err, errViolated):
 		return exitViolated

@@ -2,7 +2,7 @@
 # Has a storm go over the system as it is, which must be clean, and then over each
 # mutant of it, where the storm must find a violation: a check that can't fail is none.
 set -uo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 2
 
 storm() { # mutant, exit status wanted
 	echo "== mutant $1"

@@ -28,6 +28,11 @@ func (o *options) complete() error {
 	if o.KafkaAlone {
 		o.Without = slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill })
 	}
+	return o.absolute()
+}
+
+// absolute makes paths absolute: programs have working folders of their own.
+func (o *options) absolute() error {
 	for _, path := range []*string{&o.Root, &o.Bin, &o.Tools, &o.Dir, &o.Other, &o.Report} {
 		if *path == "" {
 			continue

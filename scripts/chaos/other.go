@@ -14,10 +14,10 @@ func tied() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
 func ownMounts() bool { return false }
 
-// childExit is what the program ended with that did the work.
-type childExit int
+// exitError is what the program ended with that did the work.
+type exitError int
 
-func (e childExit) Error() string { return fmt.Sprintf("ended with %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("ended with %d", int(e)) }
 
 func inOwnMounts([]string) error {
 	return fmt.Errorf("make a disk that can be full (%w): --without=%s leaves that fault out", errLinux, kindDisk)

@@ -71,13 +71,13 @@ func (o *options) predict(away string, outage time.Duration) (time.Duration, str
 // how long after its return all orders have come to rest.
 func (s *chaos) rehearse(ctx context.Context) error {
 	for _, away := range []string{processPostgres, processBroker, processSink, processSource, processPayment, processMailbox, processS3, "inventory-update"} {
-		s.say("rehearsal: %s is away for %s", away, outageLasts)
+		s.sayf("rehearsal: %s is away for %s", away, outageLasts)
 		one, err := s.outage(ctx, away)
 		if err != nil {
 			return fmt.Errorf("rehearse %s: %w", away, err)
 		}
 		s.report.rehearsals = append(s.report.rehearsals, one)
-		s.say("rehearsal: predicted %s at most, observed %s", round(one.predicted), round(one.observed))
+		s.sayf("rehearsal: predicted %s at most, observed %s", round(one.predicted), round(one.observed))
 	}
 	return nil
 }

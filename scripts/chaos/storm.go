@@ -60,13 +60,13 @@ func (s *chaos) begin(ctx context.Context) error {
 	if s.network, through, err = openNetwork(s.system, s.options.Seed); err != nil {
 		return err
 	}
-	s.say("starting the system in %s", s.system.dir)
+	s.sayf("starting the system in %s", s.system.dir)
 	return s.system.start(ctx, through)
 }
 
 func (s *chaos) buildPrograms(ctx context.Context) error {
 	if s.options.Mutant != "" {
-		s.say("building the mutant %s", s.options.Mutant)
+		s.sayf("building the mutant %s", s.options.Mutant)
 		return mutants()[s.options.Mutant].build(ctx, s.system)
 	}
 	var replaced replacements
@@ -75,7 +75,7 @@ func (s *chaos) buildPrograms(ctx context.Context) error {
 		if replaced, err = skewable(ctx); err != nil {
 			return err
 		}
-		s.say("building functions whose clock can be set; the first time compiles everything anew")
+		s.sayf("building functions whose clock can be set; the first time compiles everything anew")
 		if err := s.system.build(ctx, replaced, "function", s.system.bin("function")); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (s *chaos) buildPrograms(ctx context.Context) error {
 	return nil
 }
 
-func (s *chaos) say(format string, args ...any) {
+func (s *chaos) sayf(format string, args ...any) {
 	fmt.Fprintf(s.out, time.Now().UTC().Format("15:04:05 ")+format+"\n", args...)
 }
 
@@ -101,7 +101,7 @@ func (s *chaos) close() {
 		// The disk goes with this process.
 		kept := filepath.Join(s.system.dir, "state.kept")
 		if out, err := exec.Command("cp", "-a", s.system.state(), kept).CombinedOutput(); err != nil { //nolint:noctx // it is the end
-			s.say("the state could not be kept: %v: %s", err, out)
+			s.sayf("the state could not be kept: %v: %s", err, out)
 		}
 	}
 	if s.disk {
@@ -149,7 +149,7 @@ func (s *chaos) blow(ctx context.Context) error {
 	on := targets{processes: s.system.processes(), functions: s.system.functions, readers: s.system.readers(), links: links, outside: outside}
 	lanes := schedule(s.options, on)
 	s.report.planned = lanes
-	s.say("%d orders at %g a second, seed %d: %s of storm", s.options.Orders, s.options.Rate, s.options.Seed, s.options.lasts())
+	s.sayf("%d orders at %g a second, seed %d: %s of storm", s.options.Orders, s.options.Rate, s.options.Seed, s.options.lasts().Round(time.Second))
 
 	customers := make(chan error, 1)
 	go func() { customers <- s.customers(ctx) }()
@@ -240,8 +240,7 @@ func (s *chaos) customers(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, is := errors.AsType[*exec.ExitError](err); is {
 		text := trouble.String()
 		s.report.violation("customers: " + strings.TrimSpace(text[strings.LastIndex(text, "simulate:")+len("simulate:"):]))
 		return errors.Join(errViolated, s.stories(ctx, ""))

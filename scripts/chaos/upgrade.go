@@ -44,11 +44,21 @@ func (s *chaos) upgrade(ctx context.Context) (rolled int, err error) {
 				return rolled, ctx.Err()
 			}
 			if err != nil {
-				s.tally.note(fmt.Sprintf("upgrade to %s: %s is not back %v", program, function, err))
+				s.tally.note(s.stuck(program, function, pid))
 				continue
 			}
 			rolled++
 		}
 	}
 	return rolled, nil
+}
+
+// stuck says what a function that isn't back with the other program does. One that
+// hasn't ended is made to write down where it stands, and ends by that.
+func (s *chaos) stuck(program, function string, pid int) string {
+	if now := s.system.pid(function); now != pid || pid == 0 {
+		return fmt.Sprintf("upgrade to %s: %s doesn't get ready within %s", program, function, upgradeLimit)
+	}
+	_ = syscall.Kill(pid, syscall.SIGQUIT)
+	return fmt.Sprintf("upgrade to %s: %s doesn't end within %s of SIGTERM: its log says where it stands", program, function, upgradeLimit)
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,8 +28,9 @@ func (e exitError) Error() string { return fmt.Sprintf("ended with %d", int(e)) 
 // inOwnMounts runs the program again with mounts of its own, which go with it: a
 // disk that can be made full is made for it, and nobody else sees it. Who isn't root
 // gets the right to it in a user namespace, where the machine allows that.
-func inOwnMounts(args []string) error {
-	command := exec.Command("/proc/self/exe", args...) //nolint:gosec // it is this program, with its own arguments
+func inOwnMounts(ctx context.Context, args []string) error {
+	command := exec.CommandContext(ctx, "/proc/self/exe", args...) //nolint:gosec // it is this program, with its own arguments
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.Env = append(os.Environ(), ownMountsMark+"=1")
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Unshareflags: syscall.CLONE_NEWNS}

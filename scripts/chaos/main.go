@@ -101,7 +101,7 @@ func storm(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	if o.has(kindDisk) && !ownMounts() {
-		return inOwnMounts(args)
+		return inOwnMounts(ctx, args)
 	}
 	s, err := prepare(ctx, o, stdout)
 	if err != nil {

@@ -72,19 +72,31 @@ func scarce() patch {
 	return patch{"shared/postgres/demo/products.json", first + "20000", first + "60"}
 }
 
-// build puts the mutant's programs in the place of those of the storm.
-func (m mutant) build(ctx context.Context, s *system) error {
+// replacements are the mutant's files, by their paths.
+func (m mutant) replacements(root string) (replacements, error) {
 	replaced := replacements{}
 	for _, p := range m.patches {
-		path := filepath.Join(s.options.Root, filepath.FromSlash(p.file))
-		content, err := replaceOnce(path, p.old, p.replacement)
+		path := filepath.Join(root, filepath.FromSlash(p.file))
+		var content string
+		var err error
 		if before, patched := replaced[path]; patched {
 			content, err = replaceIn(path, before, p.old, p.replacement)
+		} else {
+			content, err = replaceOnce(path, p.old, p.replacement)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		replaced[path] = content
+	}
+	return replaced, nil
+}
+
+// build puts the mutant's programs in the place of those of the storm.
+func (m mutant) build(ctx context.Context, s *system) error {
+	replaced, err := m.replacements(s.options.Root)
+	if err != nil {
+		return err
 	}
 	for _, program := range []string{"orderflow", "function"} {
 		if m.program != program && m.program != "both" {

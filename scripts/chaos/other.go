@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"syscall"
@@ -19,7 +20,7 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("ended with %d", int(e)) }
 
-func inOwnMounts([]string) error {
+func inOwnMounts(context.Context, []string) error {
 	return fmt.Errorf("make a disk that can be full (%w): --without=%s leaves that fault out", errLinux, kindDisk)
 }
 

@@ -20,11 +20,12 @@ import (
 
 // The checks of what is outside.
 const (
-	recordCheck = "provider_agrees_on_every_payment"
-	ledgerCheck = "provider_ledger_is_what_we_say"
-	mailCheck   = "mailbox_has_every_mail"
-	labelCheck  = "labels_are_in_s3"
-	movesCheck  = "provider_moves_each_total_once"
+	recordCheck  = "provider_agrees_on_every_payment"
+	ledgerCheck  = "provider_ledger_is_what_we_say"
+	mailCheck    = "mailbox_has_every_mail"
+	labelCheck   = "labels_are_in_s3"
+	movesCheck   = "provider_moves_each_total_once"
+	journalCheck = "provider_ledger_is_our_journal"
 )
 
 var stranger = stagetest.Order{ID: uuid.MustParse("0193e7a2-5c40-7b1d-9f3e-2a6c1d8e4f70")}
@@ -108,7 +109,7 @@ func TestEachLieIsFound(t *testing.T) {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{"pay_again", payment.KindAuthorise, eur(3300)}, moved{"pay_again", payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 (authorised EUR 66.00, captured EUR 66.00, voided EUR 0.00, refunded EUR 0.00), in 2 payments\n",
 		},
 		"charged twice, by the same payment": {
@@ -116,26 +117,26 @@ func TestEachLieIsFound(t *testing.T) {
 				id := s.paymentOf(s.shipped)
 				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 (authorised EUR 66.00, captured EUR 66.00, voided EUR 0.00, refunded EUR 0.00)\n",
 		},
 		"captured twice, held once": {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR -33.00 and keeps EUR 66.00 ",
 		},
 		"held again": {
 			func(s *shop) { s.forgeMovements(s.shipped, moved{"pay_again", payment.KindAuthorise, eur(3300)}) },
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 33.00 and keeps EUR 33.00 ",
 		},
 		"held again in another currency": {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 (authorised EUR 33.00, captured EUR 33.00, voided EUR 0.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
 		},
 		"the total in two payments": {
@@ -144,7 +145,7 @@ func TestEachLieIsFound(t *testing.T) {
 				s.forgeMovements(s.shipped, moved{id, payment.KindRefund, eur(1000)},
 					moved{"pay_again", payment.KindAuthorise, eur(1000)}, moved{"pay_again", payment.KindCapture, eur(1000)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 (authorised EUR 43.00, captured EUR 43.00, voided EUR 0.00, refunded EUR 10.00), in 2 payments",
 		},
 		"authorised, captured and refunded once more": {
@@ -152,14 +153,14 @@ func TestEachLieIsFound(t *testing.T) {
 				id := s.paymentOf(s.shipped)
 				s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
 			},
-			[]string{movesCheck},
+			[]string{movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: no course that money may take\n",
 		},
 		"authorised, captured and refunded before, by another payment": {
 			func(s *shop) {
 				s.forgeMovements(s.neverAsked, moved{"pay_a", payment.KindAuthorise, eur(3300)}, moved{"pay_a", payment.KindCapture, eur(3300)}, moved{"pay_b", payment.KindRefund, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: in more than one payment\n",
 		},
 		"captured three times and refunded twice": {
@@ -169,7 +170,7 @@ func TestEachLieIsFound(t *testing.T) {
 					s.forgeMovements(s.shipped, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
 				}
 			},
-			[]string{movesCheck},
+			[]string{movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, authorise",
 		},
 		"ten times the total captured and refunded": {
@@ -181,7 +182,7 @@ func TestEachLieIsFound(t *testing.T) {
 				s.forgeMovements(order, moved{"p", payment.KindAuthorise, eur(33000)}, moved{"p", payment.KindCapture, eur(33000)}, moved{"p", payment.KindRefund, eur(33000)})
 				s.neverAsked = order
 			},
-			[]string{recordCheck, movesCheck},
+			[]string{recordCheck, movesCheck, journalCheck},
 			"order NEVERASKED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 330.00, capture EUR 330.00, refund EUR 330.00: not its total\n",
 		},
 		"captured in another currency, and refunded": {
@@ -194,7 +195,7 @@ func TestEachLieIsFound(t *testing.T) {
 				s.forgeMovements(order, moved{"p", payment.KindAuthorise, usd}, moved{"p", payment.KindCapture, usd}, moved{"p", payment.KindRefund, usd})
 				s.neverAsked = order
 			},
-			[]string{recordCheck, movesCheck},
+			[]string{recordCheck, movesCheck, journalCheck},
 			"order NEVERASKED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise USD 33.00, capture USD 33.00, refund USD 33.00: not its total\n",
 		},
 		"never asked, but captured and refunded": {
@@ -202,7 +203,7 @@ func TestEachLieIsFound(t *testing.T) {
 				s.authorise(s.neverAsked.ID.String(), 3300)
 				s.refund(s.neverAsked)
 			},
-			[]string{recordCheck, movesCheck},
+			[]string{recordCheck, movesCheck, journalCheck},
 			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: captured, and its units were never reserved\n",
 		},
 		"never asked, but held and given back": {
@@ -211,7 +212,7 @@ func TestEachLieIsFound(t *testing.T) {
 				_, err := s.provider.Release(s.Context(), s.neverAsked.ID.String())
 				s.must(err)
 			},
-			[]string{recordCheck, movesCheck},
+			[]string{recordCheck, movesCheck, journalCheck},
 			"order NEVERASKED: our database says no payment of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, void EUR 33.00: not the course of what our database says\n",
 		},
 		"captured and refunded for an order that was cancelled before it was reserved": {
@@ -221,7 +222,7 @@ func TestEachLieIsFound(t *testing.T) {
 				s.forget(s.cancelled)
 				s.forgeMovements(s.cancelled, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
 			},
-			[]string{recordCheck, movesCheck},
+			[]string{recordCheck, movesCheck, "corrections_are_explained", "transfers_follow_the_orders_story"},
 			"order CANCELLED: our database says refunded EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, capture EUR 33.00, refund EUR 33.00: captured, and its units were never reserved\n",
 		},
 		"captured and refunded for an order that was declined": {
@@ -255,7 +256,7 @@ func TestEachLieIsFound(t *testing.T) {
 				id := s.paymentOf(s.cancelled)
 				s.forgeMovements(s.cancelled, moved{id, payment.KindCapture, eur(3300)}, moved{id, payment.KindRefund, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger says authorise EUR 33.00, void EUR 33.00, capture EUR 33.00, refund EUR 33.00: no course that money may take\n",
 		},
 		"captured and refunded for nobody": {
@@ -277,7 +278,7 @@ func TestEachLieIsFound(t *testing.T) {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{s.paymentOf(s.shipped), payment.KindRefund, eur(300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 30.00 ",
 		},
 		"a cancelled order's money kept": {
@@ -285,14 +286,14 @@ func TestEachLieIsFound(t *testing.T) {
 				id := s.paymentOf(s.cancelled)
 				s.forgeMovements(s.cancelled, moved{id, payment.KindAuthorise, eur(3300)}, moved{id, payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 ",
 		},
 		"a cancelled order's money held in another currency": {
 			func(s *shop) {
 				s.forgeMovements(s.cancelled, moved{"pay_again", payment.KindAuthorise, events.Money{Amount: 500, Currency: "USD"}})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order CANCELLED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 0.00 (authorised EUR 33.00, captured EUR 0.00, voided EUR 33.00, refunded EUR 0.00), and holds USD 5.00 and keeps USD 0.00 (",
 		},
 		"refunded behind our back": {
@@ -300,22 +301,22 @@ func TestEachLieIsFound(t *testing.T) {
 				_, err := s.provider.Release(s.Context(), s.shipped.ID.String())
 				s.must(err)
 			},
-			[]string{recordCheck, ledgerCheck, movesCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00, the provider's record says refunded EUR 33.00\n",
 		},
 		"shipped without its money": {
 			func(s *shop) { s.shipped = s.ship(3300, false); s.finish() },
-			[]string{recordCheck, ledgerCheck, movesCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 33.00 and keeps EUR 0.00 ",
 		},
 		"a cent too much": {
 			func(s *shop) { s.shipped = s.ship(3301, true); s.finish() },
-			[]string{recordCheck, ledgerCheck, movesCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00, the provider's record says captured EUR 33.01\n",
 		},
 		"held, and we don't know of it": {
 			func(s *shop) { s.authorise(s.neverAsked.ID.String(), 3300) },
-			[]string{recordCheck, ledgerCheck, movesCheck},
+			[]string{recordCheck, ledgerCheck, movesCheck, journalCheck},
 			"order NEVERASKED: our database says no payment, the provider's record says authorised EUR 33.00\n",
 		},
 		"held for nobody": {
@@ -332,24 +333,24 @@ func TestEachLieIsFound(t *testing.T) {
 		},
 		"a payment missing at the provider": {
 			func(s *shop) { s.forget(s.shipped) },
-			[]string{recordCheck, ledgerCheck},
+			[]string{recordCheck, ledgerCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00, the provider's record says no payment\n",
 		},
 		"a payment that never was": {
 			func(s *shop) {
 				s.exec(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'p', 'voided', 3300, 'EUR')`, s.neverAsked.ID)
 			},
-			[]string{recordCheck},
+			[]string{recordCheck, journalCheck},
 			"order NEVERASKED: our database says voided EUR 33.00, the provider's record says no payment\n",
 		},
 		"another amount on record": {
 			func(s *shop) { s.exec(`update payments set amount = 3299 where order_id = $1`, s.shipped.ID) },
-			[]string{"payments_are_the_orders_total", recordCheck},
+			[]string{"payments_are_the_orders_total", recordCheck, "corrections_are_explained", journalCheck},
 			"order SHIPPED: our database says captured EUR 32.99, the provider's record says captured EUR 33.00\n",
 		},
 		"another state on record": {
 			func(s *shop) { s.exec(`update payments set state = 'voided' where order_id = $1`, s.shipped.ID) },
-			[]string{"money_is_kept_only_for_shipped_orders", recordCheck, ledgerCheck, movesCheck},
+			[]string{"money_is_kept_only_for_shipped_orders", recordCheck, ledgerCheck, movesCheck, "corrections_are_explained", journalCheck},
 			"order SHIPPED: our database says voided EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 33.00 ",
 		},
 		"mails missing": {
@@ -546,17 +547,32 @@ func TestEachLieIsFound(t *testing.T) {
 			[]string{labelCheck},
 			"labels/STRANGER.pdf: our database knows no such order, S3 has a label\n",
 		},
+		"journalled, and never moved": {
+			func(s *shop) {
+				s.exec(`insert into money_transfers (order_id, kind, debit, credit, amount, currency, cause) values
+					($1, 'capture', 'held', 'captured', 3300, 'EUR', 'inventory-updated'), ($1, 'refund', 'captured', 'customer', 3300, 'EUR', 'order-cancelled')`, s.shipped.ID)
+			},
+			[]string{"payments_are_the_fold_of_their_journal", "transfers_follow_the_orders_story", journalCheck},
+			"order SHIPPED: our journal says authorise EUR 33.00, capture EUR 33.00, capture EUR 33.00, refund EUR 33.00, the provider's ledger authorise EUR 33.00, capture EUR 33.00\n",
+		},
+		"changed behind the journal's back": {
+			func(s *shop) {
+				s.exec(`begin; set local session_replication_role = replica; update payments set state = 'voided' where state = 'captured'; commit`)
+			},
+			[]string{"payments_are_the_fold_of_their_journal", "money_is_kept_only_for_shipped_orders", recordCheck, ledgerCheck, movesCheck},
+			"order_id=SHIPPED state=voided amount=3300 refunded_amount=0 currency=EUR held_by_journal=0 kept_by_journal=3300 refunded_by_journal=0\n",
+		},
 		"stock stolen": {
 			func(s *shop) {
 				s.exec(`alter table stock drop constraint nothing_vanishes`)
 				s.exec(`update stock set on_hand = on_hand - 1 where sku = 'TEST-ONE'`)
 			},
-			[]string{"stock_is_conserved"},
-			"sku=TEST-ONE opening=100 received=0 on_hand=95 shipped=4\n",
+			[]string{"stock_is_conserved", "stock_is_the_fold_of_its_journal"},
+			"sku=TEST-ONE opening=100 received=0 adjusted=0 on_hand=95 shipped=4\n",
 		},
 		"stock held for nobody": {
 			func(s *shop) { s.exec(`update stock set reserved = 1 where sku = 'TEST-ONE'`) },
-			[]string{"stock_reserved_is_held"},
+			[]string{"stock_reserved_is_held", "stock_is_the_fold_of_its_journal"},
 			"sku=TEST-ONE reserved=1 held=0\n",
 		},
 		"a status flipped": {
@@ -696,7 +712,7 @@ func TestSystemAtWork(t *testing.T) {
 	}
 	s.finish()
 	wantFailed(t, s, "order "+order.ID.String()+": our database says no payment, the provider's record says authorised EUR 33.00\n",
-		[]string{"every_order_is_final", recordCheck, ledgerCheck, movesCheck})
+		[]string{"every_order_is_final", recordCheck, ledgerCheck, movesCheck, journalCheck})
 }
 
 // TestLabelOfAnOrderOnItsWay has labels of orders that shipment-preparation isn't
@@ -765,7 +781,7 @@ func TestLiesOfASystemAtWork(t *testing.T) {
 			func(s *shop) {
 				s.forgeMovements(s.shipped, moved{"p", payment.KindAuthorise, eur(3300)}, moved{"p", payment.KindCapture, eur(3300)})
 			},
-			[]string{ledgerCheck, movesCheck},
+			[]string{ledgerCheck, movesCheck, journalCheck},
 			"order SHIPPED: our database says captured EUR 33.00 of an order of EUR 33.00, the provider's ledger holds EUR 0.00 and keeps EUR 66.00 ",
 		},
 		"charged twice, and on its way": {
@@ -930,7 +946,9 @@ func TestSettle(t *testing.T) {
 	s := newShop(t)
 	s.exec(`update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`, s.shipped.ID)
 	done := make(chan int)
-	go func() { done <- run(t.Context(), []string{"--settle=1m"}, s.environment(), t.Output(), t.Output()) }()
+	go func() {
+		done <- run(t.Context(), []string{"--settle=1m"}, s.environment(), t.Output(), t.Output())
+	}()
 	stagetest.Await(t, s.pool, `select exists (select from pg_stat_activity where datname = current_database()
 		and query like '%published_at is null%violation limit%' and state = 'idle' and state_change < clock_timestamp() - interval '100 ms')`)
 	s.finish()

@@ -17,6 +17,8 @@ type books struct {
 	orders map[string]order // by id
 	mails  map[string]mail  // by order and change
 	labels map[string]label // by key
+	// journal has each order's transfers of money, in the order of their times.
+	journal map[string][]transfer
 }
 
 // order is an order and its payment, as our database has them.
@@ -87,7 +89,7 @@ func (v view) onTheirWay() int {
 }
 
 func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
-	b := books{orders: map[string]order{}, mails: map[string]mail{}, labels: map[string]label{}}
+	b := books{orders: map[string]order{}, mails: map[string]mail{}, labels: map[string]label{}, journal: map[string][]transfer{}}
 	var id, change string
 	var o order
 	err := each(ctx, tx, `
@@ -126,6 +128,13 @@ func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
 		})
 	if err != nil {
 		return books{}, fmt.Errorf("read shipments: %w", err)
+	}
+	var t transfer
+	err = each(ctx, tx, `select order_id::text, kind, amount, currency, debit, credit from money_transfers order by order_id, at, id`,
+		[]any{&id, &t.kind, &t.amount.Amount, &t.amount.Currency, &t.debit, &t.credit},
+		func() { b.journal[id] = append(b.journal[id], t) })
+	if err != nil {
+		return books{}, fmt.Errorf("read journal of money: %w", err)
 	}
 	return b, nil
 }

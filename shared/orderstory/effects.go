@@ -2,6 +2,7 @@ package orderstory
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,29 +28,66 @@ const (
 	aspectMail    = "mail "
 )
 
-// money tells the steps of the payment.
-func (t *teller) money() {
+// payment tells the steps of the payment, which are the transfers of its journal,
+// and a decline, which moves nothing.
+func (t *teller) payment() {
 	for _, row := range t.payments {
-		amount := events.Money{Amount: row.Amount, Currency: row.Currency}.String()
-		if row.AuthorisedAt != nil {
-			by, cause := t.verifier(row.State == "voided" || row.State == "refunded")
-			t.paid(by, cause, "authorised", fmt.Sprintf("%s held as %s", amount, row.ProviderID), row.AuthorisedAt)
+		for _, moved := range t.money {
+			t.moved(row, moved)
 		}
-		if row.CapturedAt != nil {
-			t.paid(shipment, "inventory-updated", "captured", amount+" captured", row.CapturedAt)
-		}
-		switch row.State {
-		case "declined":
-			by, cause := verification, "order-placed"
-			if row.AuthorisedAt != nil {
-				by, cause = shipment, "inventory-updated" // it was held, and couldn't be captured
-			}
-			t.paid(by, cause, row.State, fmt.Sprintf("%s declined (%s)", amount, row.DeclineCode), row.ClosedAt)
-		case "voided", "refunded":
-			by, cause := t.closer()
-			t.paid(by, cause, row.State, amount+" "+row.State, row.ClosedAt)
+		if row.State == "declined" && !t.wasHeld() {
+			t.paid(verification, "order-placed", row.State, declined(row), row.ClosedAt)
 		}
 	}
+}
+
+func (t *teller) moved(row store.ListPaymentsRow, moved store.ListMoneyTransfersRow) {
+	amount := events.Money{Amount: moved.Amount, Currency: moved.Currency}.String()
+	if moved.Actor != "" {
+		t.byHand(KindPayment, "payment: "+amount+" "+moved.Kind, moved.Actor, moved.Reason, moved.At)
+		return
+	}
+	switch moved.Kind {
+	case "authorise":
+		by, cause := t.verifier(row.State == "voided" || row.State == "refunded")
+		t.paid(by, cause, "authorised", fmt.Sprintf("%s held as %s", amount, row.ProviderID), row.AuthorisedAt)
+	case "capture":
+		by, cause := shipment, "inventory-updated"
+		if _, handled := t.handled[delivery{by, cause}]; !handled && row.State == "refunded" {
+			by, cause = t.closer() // it gave back what was captured, and nobody lived to write that down
+		}
+		t.paid(by, cause, "captured", amount+" captured", row.CapturedAt)
+	case "void":
+		if row.State == "declined" { // it was held, and couldn't be captured
+			t.paid(shipment, "inventory-updated", row.State, declined(row), row.ClosedAt)
+			return
+		}
+		by, cause := t.closer()
+		t.paid(by, cause, "voided", amount+" voided", row.ClosedAt)
+	case "refund":
+		by, cause := t.closer()
+		t.paid(by, cause, "refunded", amount+" refunded", row.ClosedAt)
+	}
+}
+
+func (t *teller) wasHeld() bool {
+	return slices.ContainsFunc(t.money, func(moved store.ListMoneyTransfersRow) bool { return moved.Kind == "authorise" })
+}
+
+func declined(row store.ListPaymentsRow) string {
+	amount := events.Money{Amount: row.Amount, Currency: row.Currency}
+	return fmt.Sprintf("%s declined (%s)", amount, row.DeclineCode)
+}
+
+// byHand tells of what is no function's doing, and needs no cause.
+func (t *teller) byHand(kind Kind, text, actor, reason string, at time.Time) {
+	if reason != "" {
+		text += " (" + reason + ")"
+	}
+	if !strings.HasPrefix(actor, "database user ") {
+		actor = "operator " + actor
+	}
+	t.add(Step{At: at, Kind: kind, By: actor, Text: text})
 }
 
 // paid tells one step. The provider's time is only told: its clock is its own.
@@ -88,9 +126,15 @@ func (t *teller) closer() (by, cause string) {
 
 // goods tells what became of the units, and of the parcel with its label.
 func (t *teller) goods() {
-	t.units("reserved", inventory, "payment-verified", func(string) bool { return true })
-	t.units("shipped", shipment, "inventory-updated", func(state string) bool { return state == "shipped" })
-	t.units("released", cancellation, "order-cancelled", func(state string) bool { return state == "released" })
+	t.transferred("reserve", "reserved", inventory, "payment-verified")
+	t.transferred("ship", "shipped", shipment, "inventory-updated")
+	t.transferred("release", "released", cancellation, "order-cancelled")
+	for _, row := range t.units {
+		if row.Actor != "" {
+			text := fmt.Sprintf("units: %d %s %s, from %s to %s", row.Quantity, row.Sku, row.Kind, row.Debit, row.Credit)
+			t.byHand(KindUnits, text, row.Actor, row.Reason, row.At)
+		}
+	}
 	for _, row := range t.shipments {
 		parcel := row.Carrier + " " + row.TrackingNumber
 		t.together(Step{
@@ -100,10 +144,11 @@ func (t *teller) goods() {
 	}
 }
 
-func (t *teller) units(what, by, cause string, are func(state string) bool) {
+// transferred tells what a function has moved of all lines at once.
+func (t *teller) transferred(kind, what, by, cause string) {
 	var units []string
-	for _, row := range t.reservations {
-		if are(row.State) {
+	for _, row := range t.units {
+		if row.Kind == kind && row.Actor == "" {
 			units = append(units, fmt.Sprintf("%d %s", row.Quantity, row.Sku))
 		}
 	}

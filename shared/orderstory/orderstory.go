@@ -1,6 +1,6 @@
 // Package orderstory tells an order's whole life from what the functions have
-// written about it: each event and what was done because of it, each payment step,
-// mail, parcel and label, each attempt that failed, and who did it.
+// written about it: each event and what was done because of it, each transfer of
+// money and of units, mail, parcel and label, each attempt that failed, and who did it.
 //
 // Every effect is held against its cause: an event of the order that the function
 // reads, and has handled where it writes both at once. What a person did has none.
@@ -116,15 +116,16 @@ func (s Story) Because(event string) []Step {
 
 // record is all that is on record about an order, of one moment.
 type record struct {
-	order        store.FindOrderRow
-	lines        []store.ListLinesRow
-	events       []store.ListEventsRow
-	payments     []store.ListPaymentsRow
-	reservations []store.ListReservationsRow
-	shipments    []store.ListShipmentsRow
-	mails        []store.ListMailsRow
-	letters      []store.ListLettersRow
-	acts         []store.ListActsRow
+	order     store.FindOrderRow
+	lines     []store.ListLinesRow
+	events    []store.ListEventsRow
+	payments  []store.ListPaymentsRow
+	money     []store.ListMoneyTransfersRow
+	units     []store.ListUnitTransfersRow
+	shipments []store.ListShipmentsRow
+	mails     []store.ListMailsRow
+	letters   []store.ListLettersRow
+	acts      []store.ListActsRow
 }
 
 // Tell tells the story of an order, by its id or number, as of a moment; a zero
@@ -163,7 +164,10 @@ func read(ctx context.Context, queries *store.Queries, order string) (record, er
 		fill(&all.lines, func() ([]store.ListLinesRow, error) { return queries.ListLines(ctx, id) }),
 		fill(&all.events, func() ([]store.ListEventsRow, error) { return queries.ListEvents(ctx, id) }),
 		fill(&all.payments, func() ([]store.ListPaymentsRow, error) { return queries.ListPayments(ctx, id) }),
-		fill(&all.reservations, func() ([]store.ListReservationsRow, error) { return queries.ListReservations(ctx, id) }),
+		fill(&all.money, func() ([]store.ListMoneyTransfersRow, error) { return queries.ListMoneyTransfers(ctx, id) }),
+		fill(&all.units, func() ([]store.ListUnitTransfersRow, error) {
+			return queries.ListUnitTransfers(ctx, pgtype.UUID{Bytes: id, Valid: true})
+		}),
 		fill(&all.shipments, func() ([]store.ListShipmentsRow, error) { return queries.ListShipments(ctx, id) }),
 		fill(&all.mails, func() ([]store.ListMailsRow, error) { return queries.ListMails(ctx, id) }),
 		fill(&all.letters, func() ([]store.ListLettersRow, error) { return queries.ListLetters(ctx, id.String()) }),

@@ -21,8 +21,18 @@ select provider_id, state, amount, currency, coalesce(decline_code, '')::text as
 from payments
 where order_id = @order_id;
 
--- name: ListReservations :many
-select sku, quantity, state from reservations where order_id = @order_id order by sku;
+-- name: ListMoneyTransfers :many
+select kind, amount, currency, coalesce(cause, '')::text as cause, coalesce(actor, '')::text as actor, coalesce(reason, '')::text as reason, at
+from money_transfers
+where order_id = @order_id
+order by at, id;
+
+-- name: ListUnitTransfers :many
+select sku, kind, debit, credit, quantity, coalesce(cause, '')::text as cause, coalesce(actor, '')::text as actor,
+       coalesce(reason, '')::text as reason, at
+from stock_transfers
+where order_id = @order_id
+order by at, sku, id;
 
 -- name: ListShipments :many
 select carrier, tracking_number, label_key from shipments where order_id = @order_id;

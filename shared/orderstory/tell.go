@@ -46,7 +46,7 @@ func (r record) tell(at time.Time, addresses deadletter.Addresses) (Story, error
 	}
 	t := teller{record: r, addresses: addresses, happened: map[string]time.Time{}, handled: map[delivery]time.Time{}}
 	t.history()
-	t.money()
+	t.payment()
 	t.goods()
 	t.mail()
 	t.trouble()

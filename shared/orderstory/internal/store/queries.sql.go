@@ -286,6 +286,51 @@ func (q *Queries) ListMails(ctx context.Context, orderID uuid.UUID) ([]ListMails
 	return items, nil
 }
 
+const listMoneyTransfers = `-- name: ListMoneyTransfers :many
+select kind, amount, currency, coalesce(cause, '')::text as cause, coalesce(actor, '')::text as actor, coalesce(reason, '')::text as reason, at
+from money_transfers
+where order_id = $1
+order by at, id
+`
+
+type ListMoneyTransfersRow struct {
+	Kind     string
+	Amount   int64
+	Currency string
+	Cause    string
+	Actor    string
+	Reason   string
+	At       time.Time
+}
+
+func (q *Queries) ListMoneyTransfers(ctx context.Context, orderID uuid.UUID) ([]ListMoneyTransfersRow, error) {
+	rows, err := q.db.Query(ctx, listMoneyTransfers, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMoneyTransfersRow
+	for rows.Next() {
+		var i ListMoneyTransfersRow
+		if err := rows.Scan(
+			&i.Kind,
+			&i.Amount,
+			&i.Currency,
+			&i.Cause,
+			&i.Actor,
+			&i.Reason,
+			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listPayments = `-- name: ListPayments :many
 select provider_id, state, amount, currency, coalesce(decline_code, '')::text as decline_code, authorised_at, captured_at, closed_at
 from payments
@@ -332,36 +377,6 @@ func (q *Queries) ListPayments(ctx context.Context, orderID uuid.UUID) ([]ListPa
 	return items, nil
 }
 
-const listReservations = `-- name: ListReservations :many
-select sku, quantity, state from reservations where order_id = $1 order by sku
-`
-
-type ListReservationsRow struct {
-	Sku      string
-	Quantity int32
-	State    string
-}
-
-func (q *Queries) ListReservations(ctx context.Context, orderID uuid.UUID) ([]ListReservationsRow, error) {
-	rows, err := q.db.Query(ctx, listReservations, orderID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListReservationsRow
-	for rows.Next() {
-		var i ListReservationsRow
-		if err := rows.Scan(&i.Sku, &i.Quantity, &i.State); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listShipments = `-- name: ListShipments :many
 select carrier, tracking_number, label_key from shipments where order_id = $1
 `
@@ -382,6 +397,56 @@ func (q *Queries) ListShipments(ctx context.Context, orderID uuid.UUID) ([]ListS
 	for rows.Next() {
 		var i ListShipmentsRow
 		if err := rows.Scan(&i.Carrier, &i.TrackingNumber, &i.LabelKey); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listUnitTransfers = `-- name: ListUnitTransfers :many
+select sku, kind, debit, credit, quantity, coalesce(cause, '')::text as cause, coalesce(actor, '')::text as actor,
+       coalesce(reason, '')::text as reason, at
+from stock_transfers
+where order_id = $1
+order by at, sku, id
+`
+
+type ListUnitTransfersRow struct {
+	Sku      string
+	Kind     string
+	Debit    string
+	Credit   string
+	Quantity int64
+	Cause    string
+	Actor    string
+	Reason   string
+	At       time.Time
+}
+
+func (q *Queries) ListUnitTransfers(ctx context.Context, orderID pgtype.UUID) ([]ListUnitTransfersRow, error) {
+	rows, err := q.db.Query(ctx, listUnitTransfers, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListUnitTransfersRow
+	for rows.Next() {
+		var i ListUnitTransfersRow
+		if err := rows.Scan(
+			&i.Sku,
+			&i.Kind,
+			&i.Debit,
+			&i.Credit,
+			&i.Quantity,
+			&i.Cause,
+			&i.Actor,
+			&i.Reason,
+			&i.At,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

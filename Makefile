@@ -161,8 +161,8 @@ simulate: build ## Place orders on the running system (ORDERS=500 RATE=50; RATE=
 	@$(WITH_ENV) go run ./scripts/simulate --orders=$(ORDERS) --rate=$(RATE)
 
 .PHONY: audit
-audit: build ## Prove that no order, charge, unit or mail went wrong
-	@$(WITH_ENV) go run ./scripts/audit
+audit: build ## Prove that no order, charge, unit or mail went wrong (REPAIR=1 shows what it would set right, and asks; REPAIR=yes doesn't)
+	@$(WITH_ENV) go run ./scripts/audit $(if $(REPAIR),--repair=$(if $(filter yes,$(REPAIR)),yes,ask))
 
 # In a folder and at ports of its own; RATE is 10 unless given. ARGS are further
 # options: bin/chaos/chaos --help.
@@ -184,6 +184,10 @@ chaos-mutants: build ## See that a storm catches a system that is broken on purp
 .PHONY: dead-letters
 dead-letters: build ## Deal with dead letters of the running system (ARGS="list", show, redrive, discard)
 	@$(WITH_ENV) bin/orderflow dead-letters $(ARGS)
+
+.PHONY: stock
+stock: build ## See the stock of the running system, receive goods, adjust it (ARGS="receive SKU 20 --reference=PO-17")
+	@$(WITH_ENV) bin/orderflow stock $(ARGS)
 
 .PHONY: order
 order: build ## Tell the whole life of an order of the running system (ID=id or number; AT=time)

@@ -51,13 +51,19 @@ func TestStockInAllDirections(t *testing.T) {
 	}
 	var group sync.WaitGroup
 	for i, order := range orders {
-		group.Go(func() { deliver(order, reserve, events.TypePaymentVerified) })
-		if i%2 == 1 {
-			group.Go(func() {
-				if cancelAsCustomer(t, pool, order) {
-					deliver(order, release, events.TypeOrderCancelled)
-				}
-			})
+		cancel := func() {
+			if cancelAsCustomer(t, pool, order) {
+				deliver(order, release, events.TypeOrderCancelled)
+			}
+		}
+		group.Go(func() {
+			deliver(order, reserve, events.TypePaymentVerified)
+			if i%4 == 1 { // with its units
+				cancel()
+			}
+		})
+		if i%4 == 3 { // whatever comes first
+			group.Go(cancel)
 		}
 	}
 	group.Wait()
@@ -76,7 +82,7 @@ func TestStockInAllDirections(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%d orders have their units, %d are cancelled, %d lines went back", live, cancelled, released)
-	if live+cancelled != len(orders) || live == 0 {
+	if live+cancelled != len(orders) || live == 0 || released < 10 {
 		t.Errorf("%d orders have their units and %d are cancelled, of %d", live, cancelled, len(orders))
 	}
 	stagetest.WantNoDeadlock(t, pool)

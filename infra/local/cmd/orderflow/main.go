@@ -26,6 +26,7 @@ type commands struct {
 	FuncInvoke funcInvokeCommand `cmd:"" help:"Call the function that func-run runs, with an event of events/examples."`
 
 	DeadLetters deadLettersCommand `cmd:"" group:"operators" help:"Look at dead letters, and redrive or discard them."`
+	Stock       stockCommand       `cmd:"" group:"operators" help:"Look at the stock, receive goods, adjust it."`
 	Order       orderCommand       `cmd:"" group:"operators" help:"Tell an order's whole life, or how it stood at a time."`
 
 	WithPostgres withPostgresCommand `cmd:"" help:"Run a command, tests for one, with a Postgres that goes when it ends."`

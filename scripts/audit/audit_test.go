@@ -909,7 +909,7 @@ func TestAuditCannotLook(t *testing.T) {
 			environment := s.environment()
 			maps.Copy(environment, test.environment)
 			var out, trouble strings.Builder
-			code := run(t.Context(), append([]string{"--settle=0s"}, test.args...), environment, &out, &trouble)
+			code := run(t.Context(), append([]string{"--settle=0s"}, test.args...), environment, terminal{out: &out, err: &trouble})
 			if code != exitUnknown || !strings.HasPrefix(trouble.String(), "audit: ") || !strings.Contains(trouble.String(), test.want) {
 				t.Errorf("audit ends with %d: %s%s", code, out.String(), trouble.String())
 			}
@@ -947,7 +947,7 @@ func TestSettle(t *testing.T) {
 	s.exec(`update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`, s.shipped.ID)
 	done := make(chan int)
 	go func() {
-		done <- run(t.Context(), []string{"--settle=1m"}, s.environment(), t.Output(), t.Output())
+		done <- run(t.Context(), []string{"--settle=1m"}, s.environment(), terminal{out: t.Output(), err: t.Output()})
 	}()
 	stagetest.Await(t, s.pool, `select exists (select from pg_stat_activity where datname = current_database()
 		and query like '%published_at is null%violation limit%' and state = 'idle' and state_change < clock_timestamp() - interval '100 ms')`)

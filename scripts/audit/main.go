@@ -3,16 +3,21 @@
 // payment provider's records and ledger, the mailbox, the labels in S3) with
 // our books.
 //
+// It can repair what it finds, as far as that follows from the journals, the orders'
+// histories and the provider: it shows first what it would do.
+//
 // It exits with 1 if anything is wrong, and with 2 if it could not look.
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -33,6 +38,9 @@ const (
 type options struct {
 	Settle time.Duration `default:"90s" help:"How long to wait for orders on their way to come to rest."`
 	Moving bool          `help:"Audit while orders are on their way: only what must hold at every moment."`
+	Repair string        `help:"Repair what can be derived: show the plan and ask (${enum})." enum:",ask,yes" default:""`
+	By     string        `help:"Who repairs, for the record." env:"ORDERFLOW_OPERATOR,USER"`
+	Reason string        `help:"Why, for the record. No personal data: it is kept for good." default:"the audit found it wrong"`
 }
 
 // settings come from the environment; 'orderflow env' prints them for the system on this machine.
@@ -46,17 +54,35 @@ type settings struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], config.Environment(), os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], config.Environment(), terminal{out: os.Stdout, err: os.Stderr, ask: asking(os.Stdin)})
 	stop()
 	os.Exit(code)
 }
 
+// terminal is where the program speaks.
+type terminal struct {
+	out, err io.Writer
+	// ask waits for somebody to say yes; nil where nobody could.
+	ask func() bool
+}
+
+// asking is how the one at a terminal says yes; nil where in is none.
+func asking(in *os.File) func() bool {
+	if info, err := in.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return func() bool {
+		answer, _ := bufio.NewReader(in).ReadString('\n')
+		return strings.TrimSpace(answer) == "yes"
+	}
+}
+
 // run is the program, which ends with the code that it returns.
-func run(ctx context.Context, args []string, environment map[string]string, stdout, stderr io.Writer) int {
-	violations, err := runAudit(ctx, args, environment, stdout, stderr)
+func run(ctx context.Context, args []string, environment map[string]string, t terminal) int {
+	violations, err := runAudit(ctx, args, environment, t)
 	switch {
 	case err != nil:
-		fmt.Fprintln(stderr, "audit:", err)
+		fmt.Fprintln(t.err, "audit:", err)
 		return exitUnknown
 	case violations > 0:
 		return exitWrong
@@ -65,13 +91,9 @@ func run(ctx context.Context, args []string, environment map[string]string, stdo
 	}
 }
 
-func runAudit(ctx context.Context, args []string, environment map[string]string, stdout, stderr io.Writer) (violations int, err error) {
-	var o options
-	parser, err := kong.New(&o, kong.Name("audit"), kong.Description("Prove that no order, charge, unit or mail went wrong."), kong.Writers(stdout, stderr))
+func runAudit(ctx context.Context, args []string, environment map[string]string, t terminal) (violations int, err error) {
+	o, err := parse(args, t)
 	if err != nil {
-		return 0, fmt.Errorf("declare options: %w", err)
-	}
-	if _, err := parser.Parse(args); err != nil {
 		return 0, err
 	}
 	set, err := config.Parse[settings](environment)
@@ -88,41 +110,79 @@ func runAudit(ctx context.Context, args []string, environment map[string]string,
 			return 0, err
 		}
 	}
-	return audit(ctx, db, set, o.Moving, stdout)
+	seen, err := audit(ctx, db, set, o.Moving, t.out)
+	if err != nil || o.Repair == "" || seen.violations == 0 {
+		return seen.violations, err
+	}
+	how := repairing{mode: o.Repair, sign: signature{by: o.By, reason: o.Reason}, ask: t.ask}
+	return thenRepair(ctx, db, set, seen, how, t.out)
+}
+
+func parse(args []string, t terminal) (o options, err error) {
+	parser, err := kong.New(&o, kong.Name("audit"), kong.Description("Prove that no order, charge, unit or mail went wrong."), kong.Writers(t.out, t.err))
+	if err != nil {
+		return o, fmt.Errorf("declare options: %w", err)
+	}
+	if _, err := parser.Parse(args); err != nil {
+		return o, err
+	}
+	if o.Repair != "" && (o.Moving || o.By == "" || o.Reason == "") {
+		return o, errors.New("a repair needs a system at rest, and somebody by name (--by) with a reason (--reason)")
+	}
+	return o, nil
+}
+
+// thenRepair repairs what may be, and looks again.
+func thenRepair(ctx context.Context, db *pgx.Conn, set settings, seen found, how repairing, out io.Writer) (violations int, err error) {
+	repaired, err := repair(ctx, db, set, seen, how, out)
+	if err != nil || !repaired {
+		return seen.violations, err
+	}
+	fmt.Fprintln(out, "\nThe audit anew:")
+	seen, err = audit(ctx, db, set, false, out)
+	return seen.violations, err
+}
+
+// found is what an audit has seen.
+type found struct {
+	violations int
+	view       view
+	world      world
 }
 
 // audit looks at the database, then outside, then at the database again (see
 // view). No transaction is open while it looks outside, which takes as long as
 // there are orders: it would keep migrations and vacuum from their work.
-func audit(ctx context.Context, db *pgx.Conn, set settings, moving bool, out io.Writer) (violations int, err error) {
+func audit(ctx context.Context, db *pgx.Conn, set settings, moving bool, out io.Writer) (found, error) {
 	rep, v := report{out: out}, view{moving: moving}
-	err = inSnapshot(ctx, db, func(tx pgx.Tx) error {
+	err := inSnapshot(ctx, db, func(tx pgx.Tx) error {
 		if err := rep.invariants(ctx, tx, moving); err != nil {
 			return err
 		}
 		if err := rep.count(ctx, tx); err != nil {
 			return err
 		}
+		var err error
 		v.before, err = readBooks(ctx, tx)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
 	w, err := readWorld(ctx, set, v.before)
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
 	err = inSnapshot(ctx, db, func(tx pgx.Tx) error {
 		v.after, err = readBooks(ctx, tx)
 		return err
 	})
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
 	rep.compare(v, w)
 	rep.close()
-	return rep.violations, nil
+	return found{violations: rep.violations, view: v, world: w}, nil
 }
 
 // inSnapshot has all that look reads be of one moment.

@@ -426,10 +426,15 @@ func (s *shop) environment() map[string]string {
 	}
 }
 
-// audit runs the program.
+// audit runs the program, with nobody at the terminal.
 func (s *shop) audit(args ...string) (code int, stdout, stderr string) {
 	s.Helper()
+	return s.auditAsking(nil, args...)
+}
+
+func (s *shop) auditAsking(ask func() bool, args ...string) (code int, stdout, stderr string) {
+	s.Helper()
 	var out, trouble bytes.Buffer
-	code = run(s.Context(), append([]string{"--settle=0s"}, args...), s.environment(), &out, &trouble)
+	code = run(s.Context(), append([]string{"--settle=0s"}, args...), s.environment(), terminal{out: &out, err: &trouble, ask: ask})
 	return code, out.String(), trouble.String()
 }

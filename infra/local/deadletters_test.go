@@ -22,21 +22,22 @@ import (
 	"github.com/orderflow-project/orderflow/shared/stage/stagetest"
 )
 
-// deadLetters is orderflow dead-letters as a process, with a database and a sink.
-type deadLetters struct {
+// operating is one of orderflow's for operators as a process, with a database and a sink.
+type operating struct {
 	t    *testing.T
+	name string
 	pool *pgxpool.Pool
 	sink string
 }
 
-func (c deadLetters) process(args ...string) *exec.Cmd {
-	cmd := exec.Command(filepath.Join(bin(), "orderflow"), append([]string{"dead-letters"}, args...)...)
+func (c operating) process(args ...string) *exec.Cmd {
+	cmd := exec.Command(filepath.Join(bin(), "orderflow"), append([]string{c.name}, args...)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "DATABASE_URL=" + c.pool.Config().ConnString(), "KAFKA_SINK_INGRESS=" + c.sink, "USER=ada"}
 	return cmd
 }
 
 // run returns what the command has printed, and the code that it ended with.
-func (c deadLetters) run(args ...string) (string, int) {
+func (c operating) run(args ...string) (string, int) {
 	c.t.Helper()
 	printed, err := c.process(args...).CombinedOutput()
 	var exit *exec.ExitError
@@ -49,7 +50,7 @@ func (c deadLetters) run(args ...string) (string, int) {
 	return string(printed), 0
 }
 
-func (c deadLetters) want(code int, texts []string, args ...string) {
+func (c operating) want(code int, texts []string, args ...string) {
 	c.t.Helper()
 	printed, got := c.run(args...)
 	if got != code {
@@ -61,6 +62,9 @@ func (c deadLetters) want(code int, texts []string, args ...string) {
 		}
 	}
 }
+
+// deadLetters is orderflow dead-letters.
+type deadLetters struct{ operating }
 
 // letter keeps an order's event as a dead letter, with data beside its own.
 func (c deadLetters) letter(order stagetest.Order, eventType, more string) {
@@ -87,7 +91,7 @@ func (c deadLetters) letter(order stagetest.Order, eventType, more string) {
 func TestDeadLettersCommand(t *testing.T) {
 	t.Parallel()
 	at := stagetest.NewSink(t)
-	c := deadLetters{t: t, pool: postgrestest.New(t), sink: strings.TrimSuffix(at.URL(), "/orderflow/order-placed")}
+	c := deadLetters{operating{t: t, name: "dead-letters", pool: postgrestest.New(t), sink: strings.TrimSuffix(at.URL(), "/orderflow/order-placed")}}
 	order := stagetest.Place(t, c.pool, events.StatusPaymentVerified)
 	c.letter(order, events.TypePaymentVerified, `"email":"ada@example.com",`)
 	c.letter(order, events.TypeOrderShipped, "")
@@ -126,7 +130,7 @@ func TestDeadLettersCommand(t *testing.T) {
 
 func TestOrderCommand(t *testing.T) {
 	t.Parallel()
-	c := deadLetters{t: t, pool: postgrestest.New(t)}
+	c := deadLetters{operating{t: t, name: "dead-letters", pool: postgrestest.New(t)}}
 	order := stagetest.Place(t, c.pool, events.StatusPaymentVerified)
 	story := func(code int, texts []string, args ...string) {
 		t.Helper()
@@ -167,7 +171,7 @@ func TestDeadLettersCommandIsKilled(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(server.Close)
-	c := deadLetters{t: t, pool: postgrestest.New(t), sink: server.URL}
+	c := deadLetters{operating{t: t, name: "dead-letters", pool: postgrestest.New(t), sink: server.URL}}
 	c.letter(stagetest.Place(t, c.pool, events.StatusPaymentVerified), events.TypePaymentVerified, "")
 	cmd := c.process("redrive", "1", "--rate=1")
 	// Held back at its claim until the handler knows whom to kill.

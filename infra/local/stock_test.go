@@ -128,3 +128,29 @@ func violationsOf(t *testing.T, pool *pgxpool.Pool, name string) []string {
 	t.Fatalf("no invariant is called %s", name)
 	return nil
 }
+
+func TestStockCommand(t *testing.T) {
+	t.Parallel()
+	c := operating{t: t, name: "stock", pool: postgrestest.New(t)}
+	order := stagetest.Place(t, c.pool, events.StatusPlaced)
+	c.want(1, []string{`"20" has no quantity`}, "receive", "TEST-ONE", "3", "20", "--reference=PO-17")
+	c.want(1, []string{`"many" is no quantity of TEST-ONE`}, "receive", "TEST-ONE", "many", "--reference=PO-17")
+	c.want(80, []string{"--reference"}, "receive", "TEST-ONE", "20")
+	c.want(1, []string{"no such article: NO-SUCH"}, "receive", "TEST-ONE", "20", "NO-SUCH", "1", "--reference=PO-17")
+	c.want(1, []string{"it needs a reason"}, "adjust", "TEST-ONE", "--by-units=-3")
+	c.want(1, []string{"not so many are free: of TEST-ONE there are 100, of which orders hold 0"}, "adjust", "TEST-ONE", "--by-units=-101", "--reason=gone")
+	c.want(1, []string{"no such article in stock"}, "show", "NO-SUCH")
+	c.want(0, []string{"received, on record as number", "TEST-ONE  120      0         120        0        100      20        +0"},
+		"receive", "TEST-ONE", "20", "TEST-TWO", "1", "--reference=PO-17")
+	c.want(0, []string{"nothing to do: it was received at", "by ada"}, "receive", "TEST-TWO", "1", "TEST-ONE", "20", "--reference=PO-17", "--by=bob")
+	c.want(1, []string{"the reference is on record with other contents"}, "receive", "TEST-ONE", "21", "--reference=PO-17")
+	c.want(0, []string{"adjusted, on record", "-3"}, "adjust", "TEST-ONE", "--by-units=-3", "--reason=broken in the shelf")
+	c.want(0, []string{"TEST-ONE", "117", "TEST-TWO", "101"}, "list")
+	c.want(0, []string{"adjust", "ada, broken in the shelf", "receive", "ada, PO-17", "opening", "database user"}, "show", "TEST-ONE")
+	c.want(0, []string{`"sku":"TEST-ONE"`, `"available":117`, `"reference":"PO-17"`}, "show", "TEST-ONE", "--json")
+	c.want(0, []string{`"on_hand":101`}, "list", "--json")
+	c.want(0, []string{`"before":true`}, "receive", "TEST-TWO", "1", "TEST-ONE", "20", "--reference=PO-17", "--json")
+	if printed, _ := c.run("show", "TEST-ONE"); strings.Contains(printed, order.ID.String()) {
+		t.Error("an order that reserved nothing is among those that moved units")
+	}
+}

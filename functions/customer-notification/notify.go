@@ -11,13 +11,13 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/customer-notification/internal/letter"
 	"github.com/orderflow-project/orderflow/functions/customer-notification/internal/sendgrid"
 	"github.com/orderflow-project/orderflow/functions/customer-notification/internal/store"
 	"github.com/orderflow-project/orderflow/shared/ordertoken"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 )
 
 // What a delivery may take, one thing after the other. Each has a deadline of its
@@ -60,7 +60,7 @@ type sender interface {
 
 // notifier tells customers about their orders.
 type notifier struct {
-	pool    *pgxpool.Pool
+	pool    postgres.Pool
 	letters *letter.Writer
 	post    sender
 	from    mail.Address

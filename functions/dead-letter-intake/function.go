@@ -18,9 +18,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderflow-project/orderflow/functions/dead-letter-intake/internal/store"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
 
@@ -42,7 +42,7 @@ func build(_ context.Context, env stage.Env) (http.Handler, error) {
 }
 
 type intake struct {
-	pool   *pgxpool.Pool
+	pool   postgres.Pool
 	logger *slog.Logger
 }
 

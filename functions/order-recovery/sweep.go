@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/order-recovery/internal/store"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 )
 
 const (
@@ -28,7 +27,7 @@ const (
 // sweeper makes sweeps. Any number may run at the same time, in one process or
 // in many.
 type sweeper struct {
-	pool      *pgxpool.Pool
+	pool      postgres.Pool
 	publisher publisher
 	policy    Policy
 }

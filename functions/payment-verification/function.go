@@ -55,6 +55,7 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
+	cfg.Transport = env.Transport
 	provider, err := gateway.Open(cfg)
 	if err != nil {
 		return nil, err

@@ -30,6 +30,7 @@ import (
 	"context"
 
 	"github.com/orderflow-project/orderflow/events"
+	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/label"
 	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
@@ -38,8 +39,20 @@ import (
 )
 
 // New is the function, as func's server runs it.
-func New() *stage.Function {
-	return stage.New("shipment-preparation", stage.Rules(rules))
+func New() *stage.Function { return NewPrinting(label.Render) }
+
+// Label is what is printed on a parcel.
+type Label = label.Label
+
+// Printer draws a label. Of the same label it always makes the same bytes.
+type Printer func(Label) ([]byte, error)
+
+// NewPrinting is New with another printer, for who runs so many orders that the
+// drawing would be most of the work.
+func NewPrinting(printed Printer) *stage.Function {
+	return stage.New("shipment-preparation", stage.Rules(func(_ context.Context, env stage.Env) ([]stage.Rule, error) {
+		return rules(env, printed)
+	}))
 }
 
 // Config are the settings that are this function's own.
@@ -48,11 +61,12 @@ type Config struct {
 	Labels  LabelConfig
 }
 
-func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
+func rules(env stage.Env, printed Printer) ([]stage.Rule, error) {
 	cfg, err := config.Parse[Config](env.Environment)
 	if err != nil {
 		return nil, err
 	}
+	cfg.Payment.Transport, cfg.Labels.Transport = env.Transport, env.Transport
 	labels, err := openLabels(cfg.Labels)
 	if err != nil {
 		return nil, err
@@ -61,6 +75,6 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := preparer{rows: store.New(env.Pool), provider: provider, labels: labels}
+	p := preparer{rows: store.New(env.Pool), provider: provider, labels: labels, printed: printed}
 	return []stage.Rule{stage.Step[events.InventoryUpdated, parcel]{Ask: p.ask, Apply: p.apply, Late: p.late}}, nil
 }

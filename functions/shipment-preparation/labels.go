@@ -28,6 +28,8 @@ type LabelConfig struct {
 	// either, it is the role of the pod's ServiceAccount that may store labels.
 	AccessKey string `env:"AWS_ACCESS_KEY_ID"`
 	SecretKey string `env:"AWS_SECRET_ACCESS_KEY"`
+	// Transport takes the network's place where there is one; it is no setting.
+	Transport http.RoundTripper
 }
 
 // credentials are the keys that were given, or those of the role. Half a pair is
@@ -72,6 +74,9 @@ func openLabels(cfg LabelConfig) (labels, error) {
 		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 			t.MaxIdleConnsPerHost = idleConnections
 		}),
+	}
+	if cfg.Transport != nil {
+		options.HTTPClient = &http.Client{Transport: cfg.Transport}
 	}
 	if cfg.Endpoint != "" {
 		options.BaseEndpoint, options.UsePathStyle = aws.String(cfg.Endpoint), true

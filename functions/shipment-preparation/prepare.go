@@ -10,7 +10,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orderflow-project/orderflow/events"
-	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/label"
 	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/payment"
 	"github.com/orderflow-project/orderflow/shared/postgres"
@@ -27,6 +26,7 @@ type preparer struct {
 	rows     *store.Queries
 	provider provider
 	labels   labels
+	printed  Printer
 }
 
 // parcel is what Ask has found out and done.
@@ -92,7 +92,7 @@ func (p preparer) print(ctx context.Context, in delivery) ([]byte, error) {
 		// Most likely the order was cancelled a moment ago: the next delivery knows.
 		return nil, errNotHeld
 	}
-	return label.Render(labelOf(in, to, items))
+	return p.printed(labelOf(in, to, items))
 }
 
 // withdraw undoes what was prepared for an order that is cancelled.

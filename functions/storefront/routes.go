@@ -12,7 +12,6 @@ import (
 
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/api"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/catalogue"
-	"github.com/orderflow-project/orderflow/functions/storefront/internal/checkout"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/guard"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/live"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/order"
@@ -25,7 +24,7 @@ import (
 // routes puts the shop together.
 func (s *Storefront) routes(made *running, cfg settings, tokens ordertoken.Key, logger *slog.Logger) (http.Handler, error) {
 	shelf := catalogue.New(made.pool)
-	desk := checkout.NewDesk(made.pool, journal{made.publisher, logger})
+	desk := NewDesk(made.pool, made.publisher, logger)
 	book := order.NewBook(made.pool, tokens)
 	limiter := guard.NewLimiter(cfg.RateLimit, cfg.TrustedProxies)
 	pages, err := page.New(page.Parts{

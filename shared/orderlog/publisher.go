@@ -11,7 +11,6 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // Channel is where Postgres announces that orders have changed. The payload is
@@ -33,6 +32,11 @@ type sender interface {
 	Send(ctx context.Context, sink string, e event.Event) error
 }
 
+// beginner is the part of a pool that noting needs.
+type beginner interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+}
+
 // mark says that an order has changed, and which of its events was published,
 // if one was.
 type mark struct {
@@ -46,7 +50,7 @@ type mark struct {
 // sent again on a redelivery, which is harmless. So they are written beside the
 // deliveries, many at once, and needn't survive a crash.
 type Publisher struct {
-	pool   *pgxpool.Pool
+	pool   beginner
 	sink   sender
 	logger *slog.Logger
 	marks  chan mark
@@ -55,7 +59,7 @@ type Publisher struct {
 }
 
 // NewPublisher starts a publisher. Close ends it.
-func NewPublisher(pool *pgxpool.Pool, sink sender, logger *slog.Logger) *Publisher {
+func NewPublisher(pool beginner, sink sender, logger *slog.Logger) *Publisher {
 	p := &Publisher{pool: pool, sink: sink, logger: logger, marks: make(chan mark, 16*flushSize), quit: make(chan struct{})}
 	p.done.Go(p.flushLoop)
 	return p

@@ -29,6 +29,8 @@ type Config struct {
 	URL string `env:"PAYMENT_PROVIDER_URL,required,notEmpty"`
 	// Key is the secret that it knows the shop by.
 	Key string `env:"PAYMENT_PROVIDER_KEY,required,notEmpty"`
+	// Transport takes the network's place where there is one; it is no setting.
+	Transport http.RoundTripper
 }
 
 // Client speaks the API of the sandbox provider, which knows an order's payment by

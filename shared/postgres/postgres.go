@@ -33,6 +33,14 @@ type Config struct {
 	RootCerts string `env:"DATABASE_ROOT_CERTS"`
 }
 
+// Pool is what functions ask of a pool of connections.
+type Pool interface {
+	Begin(ctx context.Context) (pgx.Tx, error)
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
 // idleInTransaction ends the session of a function that was paused inside a
 // transaction: its locks would hold up the order's other deliveries.
 const idleInTransaction = 15 * time.Second

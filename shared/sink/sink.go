@@ -65,6 +65,13 @@ func NewClient(cfg Config) (*Client, error) {
 	return client, err
 }
 
+// Over returns a client that reaches the same sinks by another way than the network.
+func (c *Client) Over(transport http.RoundTripper) *Client {
+	clone := *c
+	clone.http = &http.Client{Transport: transport, CheckRedirect: noRedirect}
+	return &clone
+}
+
 func noRedirect(*http.Request, []*http.Request) error {
 	return http.ErrUseLastResponse // a POST turned into a GET would be answered, and store nothing
 }

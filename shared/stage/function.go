@@ -27,10 +27,13 @@ type Env struct {
 	Name string
 	// Environment are the variables of the process, with the secrets they refer to.
 	Environment map[string]string
-	Pool        *pgxpool.Pool
+	Pool        postgres.Pool
 	Sink        *sink.Client
-	Logger      *slog.Logger
-	Tracing     *sdktrace.TracerProvider
+	// Transport, where there is one, takes the network's place for what the function
+	// calls over HTTP beside its sink.
+	Transport http.RoundTripper
+	Logger    *slog.Logger
+	Tracing   *sdktrace.TracerProvider
 }
 
 // Build makes a function's http.Handler when the process starts. What it
@@ -70,6 +73,7 @@ type Function struct {
 type state struct {
 	handler http.Handler
 	env     Env
+	pool    *pgxpool.Pool
 	err     error
 	// again tells that the reason may go by itself.
 	again bool
@@ -123,9 +127,10 @@ func (f *Function) start(ctx context.Context, environment map[string]string) *st
 	if made.err != nil {
 		return made
 	}
-	if made.env.Pool, made.err = postgres.Open(ctx, set.Postgres); made.err != nil {
+	if made.pool, made.err = postgres.Open(ctx, set.Postgres); made.err != nil {
 		return made
 	}
+	made.env.Pool = made.pool
 	if made.env.Sink, made.err = sink.NewClient(set.Sink); made.err != nil {
 		return made
 	}
@@ -134,6 +139,13 @@ func (f *Function) start(ctx context.Context, environment map[string]string) *st
 	}
 	made.handler, made.err = f.build(ctx, made.env)
 	return made
+}
+
+// Build makes the function's handler of parts that others have made, where Start
+// makes its own. Several may stand beside each other in one process.
+func (f *Function) Build(ctx context.Context, env Env) (http.Handler, error) {
+	env.Name = f.name
+	return f.build(ctx, env)
 }
 
 // Handle serves one request.
@@ -184,8 +196,8 @@ func (s *state) close(ctx context.Context) error {
 	if closer, ok := s.handler.(interface{ Close() }); ok {
 		closer.Close()
 	}
-	if s.env.Pool != nil {
-		s.env.Pool.Close()
+	if s.pool != nil {
+		s.pool.Close()
 	}
 	if s.env.Tracing == nil {
 		return nil

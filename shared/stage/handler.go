@@ -29,13 +29,13 @@ import (
 	"github.com/cloudevents/sdk-go/v2/binding"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/shared/orderlog"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/sink"
 	"github.com/orderflow-project/orderflow/shared/telemetry"
 )
@@ -53,7 +53,7 @@ type Options struct {
 	// Name is the function's name, as in the catalogue of events.
 	Name   string
 	Rules  []Rule
-	Pool   *pgxpool.Pool
+	Pool   postgres.Pool
 	Sink   *sink.Client
 	Logger *slog.Logger
 	Tracer trace.Tracer
@@ -63,7 +63,7 @@ type Options struct {
 type Handler struct {
 	name      string
 	rules     map[string]Rule
-	pool      *pgxpool.Pool
+	pool      postgres.Pool
 	sink      *sink.Client
 	publisher *orderlog.Publisher
 	logger    *slog.Logger

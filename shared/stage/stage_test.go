@@ -126,7 +126,8 @@ func TestSecretsOfSecretsManager(t *testing.T) {
 	pool := postgrestest.New(t)
 	manager := awstest.New(t, awstest.Keys{ID: "ASIATEST", Secret: "the role's"}).Secrets(t, map[string]awstest.Secret{})
 	function := stage.New("inventory-update", func(ctx context.Context, env stage.Env) (http.Handler, error) {
-		return http.NotFoundHandler(), env.Pool.Ping(ctx)
+		_, err := env.Pool.Exec(ctx, "select")
+		return http.NotFoundHandler(), err
 	})
 	var starting sync.WaitGroup
 	defer starting.Wait()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/orderflow-project/orderflow/shared/payment"
 	"github.com/orderflow-project/orderflow/shared/payment/stripe"
@@ -16,7 +17,7 @@ import (
 func Open(cfg payment.Config) (payment.Provider, error) {
 	switch cfg.Provider {
 	case "sandbox":
-		return sandboxed{payment.NewClient(cfg.URL, cfg.Key, nil)}, nil
+		return sandboxed{payment.NewClient(cfg.URL, cfg.Key, over(cfg.Transport))}, nil
 	case "stripe":
 		client, err := stripe.New(cfg.URL, cfg.Key)
 		if err != nil {
@@ -26,6 +27,15 @@ func Open(cfg payment.Config) (payment.Provider, error) {
 	default:
 		return nil, errors.New("environment: PAYMENT_PROVIDER is neither sandbox nor stripe")
 	}
+}
+
+// over is a client that goes another way than by the network, or nil for the
+// network.
+func over(transport http.RoundTripper) *http.Client {
+	if transport == nil {
+		return nil
+	}
+	return &http.Client{Transport: transport}
 }
 
 // sandboxed is the sandbox as a provider.

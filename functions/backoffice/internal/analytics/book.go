@@ -4,9 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/store"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 )
 
 // Book is where the counts are looked up.
@@ -15,7 +14,7 @@ type Book struct {
 }
 
 // NewBook opens the book.
-func NewBook(pool *pgxpool.Pool) *Book {
+func NewBook(pool postgres.Pool) *Book {
 	return &Book{queries: store.New(pool)}
 }
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/store"
@@ -32,12 +31,12 @@ type publisher interface {
 
 // Desk takes orders and cancellations.
 type Desk struct {
-	pool      *pgxpool.Pool
+	pool      postgres.Pool
 	publisher publisher
 }
 
 // NewDesk makes a desk that writes to pool and publishes by publisher.
-func NewDesk(pool *pgxpool.Pool, publisher publisher) *Desk {
+func NewDesk(pool postgres.Pool, publisher publisher) *Desk {
 	return &Desk{pool: pool, publisher: publisher}
 }
 

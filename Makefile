@@ -6,13 +6,15 @@ APART = $(CURDIR)/infra/knative/verify
 PORT_OFFSET ?= 0
 STATE ?= .orderflow
 # All tests but those of the whole system, which make e2e runs, and those with
-# the func CLI and on a cluster, which make test-func and cluster-test run.
-PKG ?= $$(go list $(addsuffix /...,$(MODULES)) | grep -Ev '/infra/local/(e2e|functest|clustertest)')
+# the func CLI and on a cluster, which make test-func and cluster-test run, and with
+# broken code, which make mutations runs.
+PKG ?= $$(go list $(addsuffix /...,$(MODULES)) | grep -Ev '/infra/local/(e2e|functest|clustertest|simulation/mutants)')
 # Tests read files of other modules, which go's cache of results doesn't see.
 TEST = bin/orderflow with-postgres -- go test -count=1
 ORDERS ?= 500
 FUZZTIME ?= 30s
 RATE ?= 50
+SEED ?= 1
 RUN_ARGS = --state $(STATE) --port-offset $(PORT_OFFSET)
 # The addresses and keys of the running system, for what is run beside it.
 WITH_ENV = environment=$$(bin/orderflow env --state $(STATE)) && set -a && eval "$$environment" &&
@@ -49,6 +51,14 @@ fuzz: build ## Fuzz every decoder and HTTP entry, one by one (FUZZTIME=30s)
 e2e: build ## Run the tests of the whole system, in processes and a browser
 	cd infra/local/e2e && npm ci --ignore-scripts --silent
 	go test -count=1 -timeout 20m ./infra/local/e2e/...
+
+.PHONY: simulation
+simulation: ## Run the functions in a simulated world, under faults drawn from a seed (ORDERS=100000 SEED=1)
+	@cd infra/local/simulation && go test -count=1 -v -run '^TestOrders|^TestEvery' . -orders=$(ORDERS) -seed=$(SEED)
+
+.PHONY: mutations
+mutations: ## Break the code on purpose, place by place, and see that the simulation notices
+	@cd infra/local/simulation/mutants && go test -count=1 -v -timeout 60m
 
 # In the package's folder, so that go test shows what was counted.
 .PHONY: conformance

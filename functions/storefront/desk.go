@@ -3,6 +3,8 @@ package function
 import (
 	"log/slog"
 
+	"github.com/google/uuid"
+
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/checkout"
 	"github.com/orderflow-project/orderflow/shared/orderlog"
 	"github.com/orderflow-project/orderflow/shared/postgres"
@@ -27,7 +29,10 @@ var ErrTooLate = checkout.ErrTooLate
 func NewKey(scope, value string) Key { return checkout.NewKey(scope, value) }
 
 // NewDesk makes the desk that orders are placed and cancelled at, by the shop's
-// pages and its API.
-func NewDesk(pool postgres.Pool, publisher *orderlog.Publisher, logger *slog.Logger) *checkout.Desk {
-	return checkout.NewDesk(pool, journal{publisher, logger})
+// pages and its API. The ids of orders are drawn from ids; by order of id is by
+// order of placing.
+func NewDesk(
+	pool postgres.Pool, publisher *orderlog.Publisher, logger *slog.Logger, ids func() (uuid.UUID, error),
+) *checkout.Desk {
+	return checkout.NewDesk(pool, journal{publisher, logger}, ids)
 }

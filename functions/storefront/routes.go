@@ -24,7 +24,7 @@ import (
 // routes puts the shop together.
 func (s *Storefront) routes(made *running, cfg settings, tokens ordertoken.Key, logger *slog.Logger) (http.Handler, error) {
 	shelf := catalogue.New(made.pool)
-	desk := NewDesk(made.pool, made.publisher, logger)
+	desk := NewDesk(made.pool, made.publisher, logger, uuid.NewV7)
 	book := order.NewBook(made.pool, tokens)
 	limiter := guard.NewLimiter(cfg.RateLimit, cfg.TrustedProxies)
 	pages, err := page.New(page.Parts{

@@ -33,11 +33,13 @@ type publisher interface {
 type Desk struct {
 	pool      postgres.Pool
 	publisher publisher
+	ids       func() (uuid.UUID, error)
 }
 
-// NewDesk makes a desk that writes to pool and publishes by publisher.
-func NewDesk(pool postgres.Pool, publisher publisher) *Desk {
-	return &Desk{pool: pool, publisher: publisher}
+// NewDesk makes a desk that writes to pool, publishes by publisher, and draws the
+// ids of orders from ids.
+func NewDesk(pool postgres.Pool, publisher publisher, ids func() (uuid.UUID, error)) *Desk {
+	return &Desk{pool: pool, publisher: publisher, ids: ids}
 }
 
 // ErrUnsure says that the database took an order and never said whether it keeps
@@ -97,7 +99,7 @@ func (d *Desk) commit(ctx context.Context, r Request, key Key, requestHash []byt
 		return orderlog.Entry{}, ErrPriceChanged
 	}
 	for {
-		entry, err := newEntry(ctx, lines, total)
+		entry, err := d.newEntry(ctx, lines, total)
 		if err != nil {
 			return orderlog.Entry{}, err
 		}
@@ -170,8 +172,8 @@ func (d *Desk) price(ctx context.Context, lines []Line) ([]events.Line, map[stri
 	return priced, catalogue, total, nil
 }
 
-func newEntry(ctx context.Context, lines []events.Line, total events.Money) (orderlog.Entry, error) {
-	id, err := uuid.NewV7()
+func (d *Desk) newEntry(ctx context.Context, lines []events.Line, total events.Money) (orderlog.Entry, error) {
+	id, err := d.ids()
 	if err != nil {
 		return orderlog.Entry{}, fmt.Errorf("draw order id: %w", err)
 	}

@@ -10,14 +10,15 @@ import (
 	"github.com/orderflow-project/orderflow/shared/freeport"
 )
 
-// The ports that people and documentation know. Functions that nobody calls by
-// hand are numbered from firstFunction.
+// The ports that people and documentation know. Functions that nobody calls
+// from outside are numbered from firstFunction.
 const (
 	portPostgres        = 5433
 	portMailbox         = 8025
 	portPaymentProvider = 8070
 	portStorefront      = 8080
 	portBackoffice      = 8081
+	portWebhooks        = 8083
 	portKafkaSink       = 8090
 	portS3              = 9000
 	portKafka           = 9092
@@ -38,6 +39,9 @@ const (
 	s3Server        = "s3"
 )
 
+// providerWebhooks is the function that the providers call.
+const providerWebhooks = "provider-webhooks"
+
 // Addresses are the ports of every process that listens, by its name.
 type Addresses map[string]int
 
@@ -46,7 +50,7 @@ func addresses(functions []string, offset int) Addresses {
 	ports := Addresses{
 		postgresServer: portPostgres, mailbox: portMailbox, paymentProvider: portPaymentProvider,
 		kafkaSink: portKafkaSink, s3Server: portS3, broker: portKafka,
-		"storefront": portStorefront, "backoffice": portBackoffice,
+		"storefront": portStorefront, "backoffice": portBackoffice, providerWebhooks: portWebhooks,
 	}
 	next := firstFunction
 	for _, name := range slices.Sorted(slices.Values(functions)) {

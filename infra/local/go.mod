@@ -24,6 +24,7 @@ require (
 	github.com/orderflow-project/orderflow/functions/order-cancellation v0.0.0
 	github.com/orderflow-project/orderflow/functions/order-recovery v0.0.0
 	github.com/orderflow-project/orderflow/functions/payment-verification v0.0.0
+	github.com/orderflow-project/orderflow/functions/provider-webhooks v0.0.0
 	github.com/orderflow-project/orderflow/functions/shipment-preparation v0.0.0
 	github.com/orderflow-project/orderflow/functions/storefront v0.0.0
 	github.com/orderflow-project/orderflow/shared v0.0.0
@@ -162,6 +163,7 @@ replace (
 	github.com/orderflow-project/orderflow/functions/order-cancellation => ../../functions/order-cancellation
 	github.com/orderflow-project/orderflow/functions/order-recovery => ../../functions/order-recovery
 	github.com/orderflow-project/orderflow/functions/payment-verification => ../../functions/payment-verification
+	github.com/orderflow-project/orderflow/functions/provider-webhooks => ../../functions/provider-webhooks
 	github.com/orderflow-project/orderflow/functions/shipment-preparation => ../../functions/shipment-preparation
 	github.com/orderflow-project/orderflow/functions/storefront => ../../functions/storefront
 	github.com/orderflow-project/orderflow/shared => ../../shared

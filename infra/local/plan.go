@@ -84,12 +84,17 @@ func (p *plan) configMap() (map[string]string, error) {
 	for _, configMap := range p.manifests.ConfigMaps {
 		maps.Copy(values, configMap.Data)
 	}
+	webhookKey, err := p.secrets.webhookKey()
+	if err != nil {
+		return nil, err
+	}
 	maps.Copy(values, map[string]string{
 		"SHOP_URL":             p.addresses.Shown("storefront"),
 		"RATE_LIMIT":           "0",
 		"PAYMENT_PROVIDER":     "sandbox",
 		"PAYMENT_PROVIDER_URL": p.addresses.URL(paymentProvider),
 		"SENDGRID_HOST":        p.addresses.URL(mailbox),
+		"SENDGRID_WEBHOOK_KEY": webhookKey,
 		"AWS_ENDPOINT_URL_S3":  p.addresses.URL(s3Server),
 		"LOG_FORMAT":           "json",
 	})
@@ -236,8 +241,8 @@ func (p *plan) paymentProvider() supervisor.Process {
 }
 
 func (p *plan) mailbox() supervisor.Process {
-	return p.role(mailbox, tierServices, []string{keySendGrid},
-		"--listen="+p.addresses.Host(mailbox), "--dir="+p.path("mailbox"))
+	return p.role(mailbox, tierServices, []string{keySendGrid, keySendGridWebhook},
+		"--listen="+p.addresses.Host(mailbox), "--dir="+p.path("mailbox"), "--webhook="+p.addresses.URL(providerWebhooks)+"/sendgrid")
 }
 
 func (p *plan) s3() supervisor.Process {

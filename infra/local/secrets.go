@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderflow-project/orderflow/infra/local/postgres"
+	mail "github.com/orderflow-project/orderflow/shared/mailbox"
 )
 
 // Secrets are what the secrets of the cluster hold, by key.
@@ -25,6 +26,7 @@ const (
 	keyDatabaseURL      = "DATABASE_URL"
 	keyPaymentProvider  = "PAYMENT_PROVIDER_KEY"
 	keySendGrid         = "SENDGRID_API_KEY"
+	keySendGridWebhook  = "SENDGRID_WEBHOOK_PRIVATE_KEY" //nolint:gosec // a name
 	keyS3Access         = "AWS_ACCESS_KEY_ID"
 	keyS3Secret         = "AWS_SECRET_ACCESS_KEY" //nolint:gosec // a name
 )
@@ -32,6 +34,7 @@ const (
 func generatedKeys() []string {
 	return []string{
 		keyS3Access, keyS3Secret, "BACKOFFICE_TOKEN", "ORDER_TOKEN_KEY", keyPaymentProvider, keyPostgresPassword, keySendGrid,
+		keySendGridWebhook,
 	}
 }
 
@@ -51,9 +54,12 @@ func (p *plan) loadSecrets() error {
 	}
 	p.secrets = secrets
 	known := len(secrets)
-	made := secrets.complete()
-	if len(made) == 0 {
-		return nil
+	made, err := secrets.complete()
+	if err != nil {
+		return err
+	}
+	if p.values, err = p.configMap(); err != nil || len(made) == 0 {
+		return err
 	}
 	if known > 0 {
 		p.Say("made anew, since " + path + " lacks it: " + strings.Join(made, ", "))
@@ -115,15 +121,35 @@ func (p *plan) lockedOut(why string) error {
 }
 
 // complete makes the secrets that are missing, and names them.
-func (s Secrets) complete() []string {
+func (s Secrets) complete() ([]string, error) {
 	var made []string
 	for _, key := range generatedKeys() {
-		if s[key] == "" {
-			s[key] = rand.Text() + rand.Text()[:10] // 180 bits; one key must have 32 characters
-			made = append(made, key)
+		if s[key] != "" {
+			continue
 		}
+		s[key] = rand.Text() + rand.Text()[:10] // 180 bits; one key must have 32 characters
+		if key == keySendGridWebhook {
+			var err error
+			if s[key], err = mail.NewWebhookKey(); err != nil {
+				return nil, err
+			}
+		}
+		made = append(made, key)
 	}
-	return made
+	return made, nil
+}
+
+// webhookKey is the public key of the mailbox's webhook; there is none before the
+// secrets are known.
+func (s Secrets) webhookKey() (string, error) {
+	if s[keySendGridWebhook] == "" {
+		return "", nil
+	}
+	key, err := mail.ParseWebhookKey(s[keySendGridWebhook])
+	if err != nil {
+		return "", fmt.Errorf("the secret %s: %w", keySendGridWebhook, err)
+	}
+	return mail.PublicKey(key)
 }
 
 // save writes all at once, for the owner alone.

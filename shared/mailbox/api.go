@@ -57,6 +57,15 @@ func parseFilter(r *http.Request) (filter, error) {
 	return f, errors.Join(beforeErr, limitErr)
 }
 
+func (s *Server) countEvents(w http.ResponseWriter, _ *http.Request) {
+	waiting, err := s.store.waiting()
+	if err != nil {
+		s.unavailable(w, err)
+		return
+	}
+	answer(w, http.StatusOK, map[string]int{"waiting": waiting})
+}
+
 func (s *Server) getMessage(w http.ResponseWriter, r *http.Request) {
 	m, err := s.message(r)
 	switch {

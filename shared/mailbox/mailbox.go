@@ -7,20 +7,26 @@
 //	GET    /                   a page to read the mail
 //	GET    /healthz
 //	GET, PUT, DELETE /faults   see package fault; off unless asked for
+//	GET    /api/events         how many events the webhook is still to be told
 //
 // One message is kept for each personalization, which is one mail to its
 // recipients. Mail is on disk before it is accepted. Attachments are counted,
 // not kept; templates and substitutions are not rendered; mail that is
 // scheduled arrives at once.
+//
+// With a webhook, what becomes of a mail is told as by SendGrid's signed Event
+// Webhook: it is processed and delivered, but for some addresses: see fateOf.
 package mailbox
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/orderflow-project/orderflow/shared/fault"
@@ -42,6 +48,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Faults lets callers provoke faults.
 	Faults bool
+	// Webhook is told what becomes of mail; nobody is if its URL is empty.
+	Webhook Webhook
 }
 
 // Server is the mailbox as an http.Handler.
@@ -52,12 +60,19 @@ type Server struct {
 	logger  *slog.Logger
 	pages   pages
 	handler http.Handler
+	// teller is nil where there is no webhook.
+	teller *teller
+	stop   context.CancelFunc
+	ended  sync.WaitGroup
 }
 
 // New opens the mailbox.
 func New(o Options) (*Server, error) {
 	if o.Dir == "" || o.Key == "" {
 		return nil, errors.New("mailbox: needs a folder and a key")
+	}
+	if o.Webhook.URL != "" && o.Webhook.Key == nil {
+		return nil, errors.New("mailbox: the webhook needs a key to sign by")
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
@@ -75,7 +90,20 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{store: kept, keyHash: sha256.Sum256([]byte(o.Key)), now: o.Clock, logger: o.Logger, pages: parsed}
 	s.handler = s.routes(o.Faults)
+	s.tell(o.Webhook)
 	return s, nil
+}
+
+// tell starts to tell the webhook, also what was left untold the last time.
+func (s *Server) tell(hook Webhook) {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	if hook.URL == "" {
+		return
+	}
+	s.teller = newTeller(hook, s.store, s.now, s.logger)
+	s.teller.wake()
+	s.ended.Go(func() { s.teller.run(ctx) })
 }
 
 func (s *Server) routes(faults bool) http.Handler {
@@ -83,6 +111,7 @@ func (s *Server) routes(faults bool) http.Handler {
 	mux.HandleFunc("GET /api/messages", s.listMessages)
 	mux.HandleFunc("GET /api/messages/{id}", s.getMessage)
 	mux.HandleFunc("DELETE /api/messages", s.deleteMessages)
+	mux.HandleFunc("GET /api/events", s.countEvents)
 	mux.HandleFunc("GET /{$}", s.listPage)
 	mux.HandleFunc("GET /messages/{id}", s.messagePage)
 	mux.HandleFunc("GET /messages/{id}/html", s.messageHTML)
@@ -108,6 +137,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // Close finishes what was accepted and closes the store.
 func (s *Server) Close() error {
+	s.stop()
+	s.ended.Wait()
 	return s.store.file.Close()
 }
 

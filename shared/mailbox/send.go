@@ -32,9 +32,12 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	id := rand.Text()
-	if err := s.store.add(m.messages(id, s.now().UTC())); err != nil {
+	if err := s.store.add(m.messages(id, s.now().UTC()), s.teller != nil); err != nil {
 		s.unavailable(w, err)
 		return
+	}
+	if s.teller != nil {
+		s.teller.wake()
 	}
 	w.Header().Set("X-Message-Id", id)
 	w.WriteHeader(http.StatusAccepted)

@@ -29,18 +29,27 @@ var errNoMessage = errors.New("no such message")
 type store struct{ file *groupcommit.File }
 
 func openStore(dir string) (*store, error) {
-	file, err := groupcommit.Open(filepath.Join(dir, "mailbox.db"), bucketMessages, bucketByRecipient, bucketByOrder)
+	file, err := groupcommit.Open(filepath.Join(dir, "mailbox.db"),
+		bucketMessages, bucketByRecipient, bucketByOrder, bucketEvents, bucketBounced)
 	if err != nil {
 		return nil, fmt.Errorf("open mailbox: %w", err)
 	}
 	return &store{file}, nil
 }
 
-// add keeps the messages of one mail, all or none.
-func (s *store) add(messages []Message) error {
+// add keeps the messages of one mail, all or none, and with tracked what the webhook
+// is to be told of them.
+func (s *store) add(messages []Message, tracked bool) error {
 	return s.file.Update(func(tx *bbolt.Tx) error {
 		for _, m := range messages {
-			if err := put(tx, m); err != nil {
+			kept, err := put(tx, m)
+			if err != nil {
+				return err
+			}
+			if !tracked {
+				continue
+			}
+			if err := foretell(tx, kept); err != nil {
 				return err
 			}
 		}
@@ -48,31 +57,32 @@ func (s *store) add(messages []Message) error {
 	})
 }
 
-func put(tx *bbolt.Tx, m Message) error {
+// put numbers a message and keeps it.
+func put(tx *bbolt.Tx, m Message) (Message, error) {
 	bucket := tx.Bucket([]byte(bucketMessages))
 	id, err := bucket.NextSequence()
 	if err != nil {
-		return fmt.Errorf("number message: %w", err)
+		return m, fmt.Errorf("number message: %w", err)
 	}
 	m.ID = strconv.FormatUint(id, 10)
 	encoded, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("encode message: %w", err)
+		return m, fmt.Errorf("encode message: %w", err)
 	}
 	if err := bucket.Put(key("", id), encoded); err != nil {
-		return fmt.Errorf("keep message: %w", err)
+		return m, fmt.Errorf("keep message: %w", err)
 	}
 	for _, a := range m.recipients() {
 		if err := tx.Bucket([]byte(bucketByRecipient)).Put(key(recipientPrefix(a.Email), id), nil); err != nil {
-			return fmt.Errorf("index recipient: %w", err)
+			return m, fmt.Errorf("index recipient: %w", err)
 		}
 	}
 	if order := m.CustomArgs[ArgOrder]; order != "" {
 		if err := tx.Bucket([]byte(bucketByOrder)).Put(key(orderPrefix(order), id), nil); err != nil {
-			return fmt.Errorf("index order: %w", err)
+			return m, fmt.Errorf("index order: %w", err)
 		}
 	}
-	return nil
+	return m, nil
 }
 
 func key(prefix string, id uint64) []byte {

@@ -11,8 +11,8 @@ import (
 // namespace is where everything is, but for the topics.
 const namespace = "orderflow"
 
-// fronts are the functions that people use.
-func fronts() []string { return []string{"backoffice", "storefront"} }
+// fronts are the functions that people use, and the one that providers call.
+func fronts() []string { return []string{"backoffice", "provider-webhooks", "storefront"} }
 
 // waitedFor is the function that a person waits for with every click, and the only
 // one worth a pod that does nothing.
@@ -23,7 +23,7 @@ func (s *System) has(function string) bool {
 }
 
 func functionsAreWhatFuncExpects(s *System, found *problems) {
-	const functionsThereAre = 10
+	const functionsThereAre = 11
 	if len(s.Functions) != functionsThereAre {
 		found.addf("there are %d functions (%s), want %d", len(s.Functions), named(s.Functions), functionsThereAre)
 	}

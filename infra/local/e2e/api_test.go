@@ -70,6 +70,13 @@ func orderShips(t *testing.T, s *system) {
 			t.Errorf("the mail of %s goes to %v", change, mail.To)
 		}
 	}
+	localtest.Eventually(t, "SendGrid has told that both mails arrived", 10*time.Second, func() bool {
+		var delivered int
+		err := s.database(t).QueryRow(t.Context(), `select count(*) from mail_events e
+			join notifications n using (order_id, change, message_id)
+			where e.order_id = $1 and e.kind = 'delivered'`, made.ID).Scan(&delivered)
+		return err == nil && delivered == len(mails)
+	})
 	if !strings.Contains(mails["order-shipped"].Text, shipped.Shipment.TrackingNumber) {
 		t.Errorf("the mail lacks the tracking number:\n%s", mails["order-shipped"].Text)
 	}

@@ -227,7 +227,7 @@ func running(pid int) bool {
 
 // openPorts lists those of the system's ports that somebody listens on.
 func (s *system) openPorts() []int {
-	ports := []int{5433, 8025, 8070, 8080, 8081, 8090, 9000, 9092}
+	ports := []int{5433, 8025, 8070, 8080, 8081, 8083, 8090, 9000, 9092}
 	for port := 8101; port < 8110; port++ {
 		ports = append(ports, port)
 	}

@@ -76,6 +76,8 @@ func runAndCall(t *testing.T, function string) {
 		callStorefront(t, url)
 	case "backoffice":
 		callBackoffice(t, url, p.said())
+	case "provider-webhooks":
+		callWebhooks(t, url)
 	default:
 		want, known := expectations()[function]
 		if !known {
@@ -101,6 +103,22 @@ func callStorefront(t *testing.T, url string) {
 	}
 	if got := get(t, url+"/api/products", ""); got.status != http.StatusOK || !strings.Contains(got.body, "COFFEE-FIRSTLIGHT") {
 		t.Errorf("GET /api/products: %d %s", got.status, got.body)
+	}
+}
+
+// callWebhooks isn't a provider: that is all it can be told.
+func callWebhooks(t *testing.T, url string) {
+	t.Helper()
+	invoke(t, "provider-webhooks")
+	if got := get(t, url+"/", ""); got.status != http.StatusNotFound {
+		t.Errorf("GET /: %d %s", got.status, got.body)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/sendgrid", strings.NewReader("[]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := do(t, request); got.status != http.StatusForbidden {
+		t.Errorf("POST /sendgrid without a signature: %d %s", got.status, got.body)
 	}
 }
 

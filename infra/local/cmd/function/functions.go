@@ -11,6 +11,7 @@ import (
 	ordercancellation "github.com/orderflow-project/orderflow/functions/order-cancellation"
 	orderrecovery "github.com/orderflow-project/orderflow/functions/order-recovery"
 	paymentverification "github.com/orderflow-project/orderflow/functions/payment-verification"
+	providerwebhooks "github.com/orderflow-project/orderflow/functions/provider-webhooks"
 	shipmentpreparation "github.com/orderflow-project/orderflow/functions/shipment-preparation"
 	storefront "github.com/orderflow-project/orderflow/functions/storefront"
 )
@@ -26,6 +27,7 @@ func functions() map[string]func() http.Handler {
 		"order-cancellation":    func() http.Handler { return ordercancellation.New() },
 		"order-recovery":        func() http.Handler { return orderrecovery.New() },
 		"payment-verification":  func() http.Handler { return paymentverification.New() },
+		"provider-webhooks":     func() http.Handler { return providerwebhooks.New() },
 		"shipment-preparation":  func() http.Handler { return shipmentpreparation.New() },
 		"storefront":            func() http.Handler { return storefront.New() },
 	}

@@ -154,11 +154,22 @@ type mailboxCommand struct {
 	Listen string `help:"Address to listen on." default:"127.0.0.1:8025"`
 	Dir    string `help:"Folder of the mail." required:""`
 	Key    string `help:"Key that callers must present." env:"SENDGRID_API_KEY" required:""`
+
+	Webhook    string `help:"Whom to tell what becomes of mail; nobody if not given."`
+	WebhookKey string `help:"Key to sign that by." env:"SENDGRID_WEBHOOK_PRIVATE_KEY"`
 }
 
 // Run implements the command.
 func (c *mailboxCommand) Run(ctx context.Context) error {
-	box, err := mailbox.New(mailbox.Options{Dir: c.Dir, Key: c.Key, Logger: logger(), Faults: true})
+	options := mailbox.Options{Dir: c.Dir, Key: c.Key, Logger: logger(), Faults: true}
+	if c.Webhook != "" {
+		key, err := mailbox.ParseWebhookKey(c.WebhookKey)
+		if err != nil {
+			return err
+		}
+		options.Webhook = mailbox.Webhook{URL: c.Webhook, Key: key}
+	}
+	box, err := mailbox.New(options) //nolint:contextcheck // it tells the webhook until it is closed
 	if err != nil {
 		return err
 	}

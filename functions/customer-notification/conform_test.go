@@ -29,7 +29,7 @@ func TestSettings(t *testing.T) {
 	t.Parallel()
 	for variable, value := range map[string]string{
 		"SENDGRID_API_KEY": "", "MAIL_FROM": "nobody at all", "SHOP_URL": "shop.example.com", "ORDER_TOKEN_KEY": "too short",
-		"SENDGRID_TIMEOUT": "a while", "MAIL_LOCALE": "tlh",
+		"SENDGRID_TIMEOUT": "a while", "MAIL_LOCALE": "tlh", "MAIL_EVIDENCE_WAIT": "3m1s",
 	} {
 		t.Run(variable, func(t *testing.T) {
 			t.Parallel()

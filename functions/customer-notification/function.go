@@ -13,7 +13,8 @@
 //
 // There is one mail per order and change, however often and however
 // concurrently an event comes: the row in the table notifications is claimed
-// before a mail is sent, and marked as soon as it is accepted.
+// before a mail is sent, and marked as soon as it is accepted. One that may have
+// been accepted is not sent again before SendGrid's evidence is asked.
 package function
 
 import (
@@ -23,6 +24,7 @@ import (
 	"net/mail"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,6 +45,11 @@ type Config struct {
 	ShopURL string `env:"SHOP_URL,required,notEmpty"`
 	// TokenKey makes the links in mails open the order.
 	TokenKey string `env:"ORDER_TOKEN_KEY,required,notEmpty"`
+	// WebhookKey is the key of SendGrid's signed Event Webhook. Who has one hears of
+	// what became of each mail, and so waits for that before one is sent again.
+	WebhookKey string `env:"SENDGRID_WEBHOOK_KEY"`
+	// EvidenceWait is how long that is.
+	EvidenceWait time.Duration `env:"MAIL_EVIDENCE_WAIT" envDefault:"2m"`
 	// Locale is the language of the mails.
 	Locale string `env:"MAIL_LOCALE" envDefault:"en"`
 }
@@ -50,6 +57,14 @@ type Config struct {
 // New makes the function, the way func calls it.
 func New() *stage.Function {
 	return stage.New("customer-notification", stage.Rules(rules))
+}
+
+// evidenceWait is 0 where no evidence will ever come.
+func (c Config) evidenceWait() time.Duration {
+	if c.WebhookKey == "" {
+		return 0
+	}
+	return c.EvidenceWait
 }
 
 func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
@@ -93,6 +108,9 @@ func newNotifier(env stage.Env, settings Config) (*notifier, error) {
 		return nil, fmt.Errorf("SENDGRID_TIMEOUT must be above 0 and at most %s: a mail is sent and written down within the %s of a delivery",
 			maxTimeout, frameDeadline)
 	}
+	if wait := settings.EvidenceWait; wait < 0 || wait > maxWait {
+		return nil, fmt.Errorf("MAIL_EVIDENCE_WAIT must be from 0 to %s: a mail that waits longer becomes a dead letter", maxWait)
+	}
 	from, err := mail.ParseAddress(settings.From)
 	if err != nil {
 		return nil, errors.New("MAIL_FROM is not a mail address")
@@ -114,6 +132,6 @@ func newNotifier(env stage.Env, settings Config) (*notifier, error) {
 	}
 	return &notifier{
 		pool: env.Pool, letters: letters, post: sendgrid.NewClient(settings.SendGrid),
-		from: *from, shop: shop, key: key, logger: env.Logger, timeout: settings.SendGrid.Timeout,
+		from: *from, shop: shop, key: key, logger: env.Logger, timeout: settings.SendGrid.Timeout, wait: settings.evidenceWait(),
 	}, nil
 }

@@ -38,6 +38,11 @@ const (
 	maxTimeout = frameDeadline - frameTime - claimTime - findTime - concludeTime
 )
 
+// maxWait is the longest that evidence is waited for. Whoever delivers gives up
+// after its last pause, which is longer: so a mail that waits is still asked for,
+// and becomes no dead letter for it. A test holds the manifests to that.
+const maxWait = 3 * time.Minute
+
 // leases is how many times the longest attempt a claim lasts, so that nobody
 // takes it from an attempt that is only slow.
 const leases = 2
@@ -48,6 +53,9 @@ var (
 	// errBusy is answered by 503: the event comes again when it is known what
 	// became of the other attempt.
 	errBusy = errors.New("the mail is being sent by another delivery")
+	// errAwaiting is answered by 503: nobody knows whether an attempt's mail was
+	// accepted, and SendGrid may tell.
+	errAwaiting = errors.New("the mail may have been accepted: waiting for evidence")
 	// errLate is answered by 503: a mail isn't begun that there is no time to
 	// see through.
 	errLate = errors.New("the database took too long for a mail to be sent in time")
@@ -69,6 +77,9 @@ type notifier struct {
 	logger  *slog.Logger
 	// timeout is the longest that sending takes.
 	timeout time.Duration
+	// wait is how long the evidence of an attempt is waited for whose end nobody
+	// knows, before the mail is sent again.
+	wait time.Duration
 }
 
 // longest is what an attempt takes at most, from the claim on.
@@ -88,9 +99,11 @@ type attempt struct {
 //
 // What remains is the time between SendGrid's 202 and the mark that follows at
 // once: a process that dies in there, or whose connection does, can't know that
-// the mail was accepted, and the next attempt sends it again. SendGrid takes no
-// idempotency key, so of two mails and none, this is two. The same goes for a
-// timeout, and for a process that sleeps through its lease before it sends.
+// the mail was accepted. The same goes for a timeout, and for a process that sleeps
+// through its lease before it sends. SendGrid takes no idempotency key, but its
+// webhook tells of what it has accepted: the next attempt waits for that, for a
+// while. If nothing is told, the mail is sent again: of two mails and none, this is
+// two, and the record says so.
 func (n *notifier) tell(ctx context.Context, order uuid.UUID, data events.Data) error {
 	news, worthAMail := newsOf(data)
 	if !worthAMail {
@@ -120,7 +133,7 @@ func (n *notifier) claim(ctx context.Context, order uuid.UUID, news letter.News)
 	a := attempt{order: order, news: news}
 	err := pgx.BeginFunc(ctx, n.pool, func(tx pgx.Tx) (err error) {
 		a.number, err = store.New(tx).Claim(ctx, store.ClaimParams{
-			OrderID: order, Change: string(news.Change), LeaseSeconds: n.lease(),
+			OrderID: order, Change: string(news.Change), LeaseSeconds: n.lease(), WaitSeconds: n.wait.Seconds(),
 		})
 		return err
 	})
@@ -133,16 +146,31 @@ func (n *notifier) claim(ctx context.Context, order uuid.UUID, news letter.News)
 	return a, nil
 }
 
-// whyNot tells why a mail couldn't be claimed.
+// whyNot tells why a mail couldn't be claimed. Where that is for the evidence that
+// there is of it, it is done.
 func (n *notifier) whyNot(ctx context.Context, order uuid.UUID, change letter.Change) error {
-	state, err := store.New(n.pool).FindState(ctx, store.FindStateParams{OrderID: order, Change: string(change)})
+	queries := store.New(n.pool)
+	messageID, err := queries.SettleByEvidence(ctx, store.SettleByEvidenceParams{
+		OrderID: order, Change: string(change), LeaseSeconds: n.lease(),
+	})
+	switch {
+	case err == nil:
+		n.logger.InfoContext(ctx, "mail known by evidence", slog.String("order", order.String()),
+			slog.String("change", string(change)), slog.String("message_id", *messageID))
+		return errDone
+	case !errors.Is(err, pgx.ErrNoRows):
+		return fmt.Errorf("settle mail by evidence: %w", err)
+	}
+	mail, err := queries.FindState(ctx, store.FindStateParams{OrderID: order, Change: string(change), LeaseSeconds: n.lease()})
 	switch {
 	case err != nil:
 		return fmt.Errorf("find mail: %w", err)
-	case state == "sending":
-		return errBusy
-	default:
+	case mail.State != "sending":
 		return errDone
+	case mail.Idle:
+		return errAwaiting
+	default:
+		return errBusy
 	}
 }
 

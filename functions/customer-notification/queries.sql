@@ -2,20 +2,47 @@
 -- Takes the right to send one mail, or returns no row where it is not to be
 -- had: the mail is done with, or somebody else is sending it. A claim ends with
 -- the error that its attempt met or, where whoever held it died, after the
--- lease; nobody knows then whether that attempt came to send the mail.
+-- lease; nobody knows then whether that attempt came to send the mail. After such
+-- an attempt it is not to be had for a while, nor where there is evidence of one:
+-- see SettleByEvidence.
 -- clock_timestamp, not now: the statement may have waited for another.
 insert into notifications (order_id, change, state, claimed_at)
 values (@order_id, @change, 'sending', clock_timestamp())
 on conflict (order_id, change) do update
 set attempts = notifications.attempts + 1, claimed_at = clock_timestamp(), last_error = null,
-    uncertain = notifications.uncertain + (notifications.last_error is null)::int
+    uncertain = notifications.uncertain + (notifications.last_error is null)::int,
+    uncertain_at = case when notifications.last_error is null then notifications.claimed_at else notifications.uncertain_at end
 where notifications.state = 'sending'
   and (notifications.last_error is not null
        or notifications.claimed_at < clock_timestamp() - make_interval(secs => @lease_seconds::float8))
+  and coalesce(case when notifications.last_error is null then notifications.claimed_at else notifications.uncertain_at end
+               < clock_timestamp() - make_interval(secs => @wait_seconds::float8), true)
+  and not exists (select from mail_events e where e.order_id = notifications.order_id and e.change = notifications.change)
 returning attempts;
 
+-- name: SettleByEvidence :one
+-- Takes a mail for sent of which SendGrid has told anything: only what it accepted
+-- has a fate. One of the attempts that nobody knew the end of is known by that. Not
+-- while another attempt is under way, unless it is the only one there was: then it
+-- is that one's evidence.
+update notifications n
+set state = 'sent', by_evidence = true, message_id = e.message_id, sent_at = clock_timestamp(), last_error = null,
+    uncertain = greatest(n.uncertain + (n.last_error is null)::int - 1, 0)
+from (select known.message_id from mail_events known
+      where known.order_id = @order_id and known.change = @change
+      order by known.at, known.sg_event_id
+      limit 1) e
+where n.order_id = @order_id and n.change = @change and n.state = 'sending'
+  and (n.last_error is not null or n.attempts = 1
+       or n.claimed_at < clock_timestamp() - make_interval(secs => @lease_seconds::float8))
+returning n.message_id;
+
 -- name: FindState :one
-select state from notifications where order_id = @order_id and change = @change;
+-- Idle is a mail that nobody is sending.
+select state,
+       (last_error is not null or claimed_at < clock_timestamp() - make_interval(secs => @lease_seconds::float8))::boolean as idle
+from notifications
+where order_id = @order_id and change = @change;
 
 -- name: MarkSent :exec
 -- Whoever's claim it is by now: the mail has been sent, that is what counts.
@@ -30,7 +57,9 @@ where order_id = @order_id and change = @change and state = 'sending' and attemp
 
 -- name: Release :exec
 -- Only one's own claim: another may have begun after the lease.
-update notifications set last_error = @reason::text, uncertain = uncertain + @uncertain::int
+update notifications
+set last_error = @reason::text, uncertain = uncertain + @uncertain::int,
+    uncertain_at = case when @uncertain::int > 0 then clock_timestamp() else uncertain_at end
 where order_id = @order_id and change = @change and state = 'sending' and attempts = @attempts;
 
 -- name: FindOrder :one

@@ -1,10 +1,13 @@
 package local_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	notification "github.com/orderflow-project/orderflow/functions/customer-notification"
 	"github.com/orderflow-project/orderflow/infra/local"
+	"github.com/orderflow-project/orderflow/infra/local/kafkasource"
 	"github.com/orderflow-project/orderflow/infra/local/manifest"
 )
 
@@ -64,6 +67,38 @@ func TestManifestsResolve(t *testing.T) {
 	}
 	if _, err := local.Sources(set, local.Network{}); err == nil {
 		t.Error("Sources() with no functions is no error")
+	}
+}
+
+// A mail that waits for evidence is refused until then. It must not become a dead
+// letter for that: after the last pause of its source it is past waiting, however
+// long it may be set to wait.
+func TestMailsWaitLessThanTheirSource(t *testing.T) {
+	t.Parallel()
+	set, services := load(t), map[string]string{}
+	for _, f := range functions(t) {
+		services[f.Name] = "http://" + f.Name
+	}
+	sources, err := local.Sources(set, local.Network{Services: services})
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(sources, func(s kafkasource.Source) bool { return s.Name == "customer-notification" })
+	delivery := sources[i].Delivery
+	if delivery.BackoffPolicy != kafkasource.Exponential || delivery.Retry < 2 {
+		t.Fatalf("the source delivers with %+v, want growing pauses", delivery)
+	}
+	last := *delivery.BackoffDelay << delivery.Retry
+	f := notification.New()
+	if err := f.Start(t.Context(), map[string]string{
+		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "SENDGRID_API_KEY": "key", "MAIL_FROM": "orders@shop.example",
+		"SHOP_URL": "http://shop.example", "ORDER_TOKEN_KEY": strings.Repeat("k", 32), "MAIL_EVIDENCE_WAIT": last.String(),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Stop(t.Context()) })
+	if _, err := f.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "MAIL_EVIDENCE_WAIT") {
+		t.Errorf("a mail may wait for %s, the last pause of its source: %v", last, err)
 	}
 }
 

@@ -95,6 +95,7 @@ func (p *plan) configMap() (map[string]string, error) {
 		"PAYMENT_PROVIDER_URL": p.addresses.URL(paymentProvider),
 		"SENDGRID_HOST":        p.addresses.URL(mailbox),
 		"SENDGRID_WEBHOOK_KEY": webhookKey,
+		"MAIL_EVIDENCE_WAIT":   "30s", // the mailbox tells within a second
 		"AWS_ENDPOINT_URL_S3":  p.addresses.URL(s3Server),
 		"LOG_FORMAT":           "json",
 	})

@@ -16,10 +16,14 @@ insert into notifications (order_id, change, state, claimed_at)
 values ($1, $2, 'sending', clock_timestamp())
 on conflict (order_id, change) do update
 set attempts = notifications.attempts + 1, claimed_at = clock_timestamp(), last_error = null,
-    uncertain = notifications.uncertain + (notifications.last_error is null)::int
+    uncertain = notifications.uncertain + (notifications.last_error is null)::int,
+    uncertain_at = case when notifications.last_error is null then notifications.claimed_at else notifications.uncertain_at end
 where notifications.state = 'sending'
   and (notifications.last_error is not null
        or notifications.claimed_at < clock_timestamp() - make_interval(secs => $3::float8))
+  and coalesce(case when notifications.last_error is null then notifications.claimed_at else notifications.uncertain_at end
+               < clock_timestamp() - make_interval(secs => $4::float8), true)
+  and not exists (select from mail_events e where e.order_id = notifications.order_id and e.change = notifications.change)
 returning attempts
 `
 
@@ -27,15 +31,23 @@ type ClaimParams struct {
 	OrderID      uuid.UUID
 	Change       string
 	LeaseSeconds float64
+	WaitSeconds  float64
 }
 
 // Takes the right to send one mail, or returns no row where it is not to be
 // had: the mail is done with, or somebody else is sending it. A claim ends with
 // the error that its attempt met or, where whoever held it died, after the
-// lease; nobody knows then whether that attempt came to send the mail.
+// lease; nobody knows then whether that attempt came to send the mail. After such
+// an attempt it is not to be had for a while, nor where there is evidence of one:
+// see SettleByEvidence.
 // clock_timestamp, not now: the statement may have waited for another.
 func (q *Queries) Claim(ctx context.Context, arg ClaimParams) (int32, error) {
-	row := q.db.QueryRow(ctx, claim, arg.OrderID, arg.Change, arg.LeaseSeconds)
+	row := q.db.QueryRow(ctx, claim,
+		arg.OrderID,
+		arg.Change,
+		arg.LeaseSeconds,
+		arg.WaitSeconds,
+	)
 	var attempts int32
 	err := row.Scan(&attempts)
 	return attempts, err
@@ -104,19 +116,29 @@ func (q *Queries) FindOrder(ctx context.Context, arg FindOrderParams) (FindOrder
 }
 
 const findState = `-- name: FindState :one
-select state from notifications where order_id = $1 and change = $2
+select state,
+       (last_error is not null or claimed_at < clock_timestamp() - make_interval(secs => $1::float8))::boolean as idle
+from notifications
+where order_id = $2 and change = $3
 `
 
 type FindStateParams struct {
-	OrderID uuid.UUID
-	Change  string
+	LeaseSeconds float64
+	OrderID      uuid.UUID
+	Change       string
 }
 
-func (q *Queries) FindState(ctx context.Context, arg FindStateParams) (string, error) {
-	row := q.db.QueryRow(ctx, findState, arg.OrderID, arg.Change)
-	var state string
-	err := row.Scan(&state)
-	return state, err
+type FindStateRow struct {
+	State string
+	Idle  bool
+}
+
+// Idle is a mail that nobody is sending.
+func (q *Queries) FindState(ctx context.Context, arg FindStateParams) (FindStateRow, error) {
+	row := q.db.QueryRow(ctx, findState, arg.LeaseSeconds, arg.OrderID, arg.Change)
+	var i FindStateRow
+	err := row.Scan(&i.State, &i.Idle)
+	return i, err
 }
 
 const giveUp = `-- name: GiveUp :exec
@@ -201,7 +223,9 @@ func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) error {
 }
 
 const release = `-- name: Release :exec
-update notifications set last_error = $1::text, uncertain = uncertain + $2::int
+update notifications
+set last_error = $1::text, uncertain = uncertain + $2::int,
+    uncertain_at = case when $2::int > 0 then clock_timestamp() else uncertain_at end
 where order_id = $3 and change = $4 and state = 'sending' and attempts = $5
 `
 
@@ -223,4 +247,35 @@ func (q *Queries) Release(ctx context.Context, arg ReleaseParams) error {
 		arg.Attempts,
 	)
 	return err
+}
+
+const settleByEvidence = `-- name: SettleByEvidence :one
+update notifications n
+set state = 'sent', by_evidence = true, message_id = e.message_id, sent_at = clock_timestamp(), last_error = null,
+    uncertain = greatest(n.uncertain + (n.last_error is null)::int - 1, 0)
+from (select known.message_id from mail_events known
+      where known.order_id = $1 and known.change = $2
+      order by known.at, known.sg_event_id
+      limit 1) e
+where n.order_id = $1 and n.change = $2 and n.state = 'sending'
+  and (n.last_error is not null or n.attempts = 1
+       or n.claimed_at < clock_timestamp() - make_interval(secs => $3::float8))
+returning n.message_id
+`
+
+type SettleByEvidenceParams struct {
+	OrderID      uuid.UUID
+	Change       string
+	LeaseSeconds float64
+}
+
+// Takes a mail for sent of which SendGrid has told anything: only what it accepted
+// has a fate. One of the attempts that nobody knew the end of is known by that. Not
+// while another attempt is under way, unless it is the only one there was: then it
+// is that one's evidence.
+func (q *Queries) SettleByEvidence(ctx context.Context, arg SettleByEvidenceParams) (*string, error) {
+	row := q.db.QueryRow(ctx, settleByEvidence, arg.OrderID, arg.Change, arg.LeaseSeconds)
+	var message_id *string
+	err := row.Scan(&message_id)
+	return message_id, err
 }

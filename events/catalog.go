@@ -55,7 +55,7 @@ func Catalog() []Entry {
 			ReadBy: slices.Clone(observers),
 		}, {
 			Type: TypeOrderCancelled, Version: 1, Name: "order-cancelled", Status: StatusCancelled,
-			SentBy: []string{"storefront", "payment-verification", "inventory-update", "shipment-preparation"},
+			SentBy: []string{"storefront", "payment-verification", "inventory-update", "shipment-preparation", "provider-webhooks"},
 			ReadBy: append([]string{"order-cancellation"}, observers...),
 		},
 	}

@@ -9,6 +9,7 @@ require (
 	github.com/orderflow-project/orderflow/events v0.0.0
 	github.com/orderflow-project/orderflow/shared v0.0.0
 	github.com/sendgrid/sendgrid-go v3.16.1+incompatible
+	github.com/stripe/stripe-go/v85 v85.0.0
 	go.uber.org/goleak v1.3.0
 	golang.org/x/time v0.16.0
 )

@@ -20,3 +20,15 @@ with told as (
 )
 select (select count(*) from recorded)::bigint as recorded,
        (select count(*) from told left join orders on orders.id = told.order_id where orders.id is null)::bigint as unknown;
+
+-- name: FindOrder :one
+-- By what the payment says itself, or else by whose payment it is on record.
+select o.id, o.status, o.total_amount, o.currency, coalesce(p.provider_id, '')::text as provider_id
+from orders o
+left join payments p on p.order_id = o.id
+where o.id = coalesce(sqlc.narg(order_id)::uuid, (select order_id from payments where payments.provider_id = @provider_id));
+
+-- name: RecordPaymentEvent :exec
+insert into payment_events (event_id, order_id, type, provider_id, status, reason, amount, currency, at, recorded_at)
+values (@event_id, @order_id, @type, @provider_id, @status, @reason, @amount, @currency, @at, clock_timestamp())
+on conflict (event_id) do nothing;

@@ -232,6 +232,7 @@ func TestDatabaseDown(t *testing.T) {
 	body := batch(t, told(order, "delivered", "e1", nil))
 	down := &world{tb: t, sendgrid: w.sendgrid, url: stagetest.Run(t, function.New(), map[string]string{
 		"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "SENDGRID_WEBHOOK_KEY": w.sendgrid.public(t),
+		"PAYMENT_PROVIDER_URL": nowhere, "PAYMENT_PROVIDER_KEY": "key",
 	})}
 	header := w.sendgrid.sign(t, body, time.Now())
 	response := down.post("/sendgrid", header.Clone(), bytes.NewReader(body))
@@ -295,7 +296,10 @@ func TestKeysThatAreNone(t *testing.T) {
 		"no Base64": "secret!", "no key": base64.StdEncoding.EncodeToString([]byte("secret")), "RSA": base64.StdEncoding.EncodeToString(der), "one of two": good + ",secret",
 	} {
 		f := function.New()
-		if err := f.Start(t.Context(), map[string]string{"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "SENDGRID_WEBHOOK_KEY": text}); err != nil {
+		if err := f.Start(t.Context(), map[string]string{
+			"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none", "SENDGRID_WEBHOOK_KEY": text,
+			"PAYMENT_PROVIDER_URL": nowhere, "PAYMENT_PROVIDER_KEY": "key",
+		}); err != nil {
 			t.Fatal(err)
 		}
 		_, err := f.Ready(t.Context())

@@ -67,6 +67,12 @@ func (s signer) sign(tb testing.TB, body []byte, at time.Time) http.Header {
 	return header
 }
 
+const (
+	// nowhere refuses connections.
+	nowhere = "http://127.0.0.1:1"
+	secret  = "whsec_of_tests"
+)
+
 // world is the function, running, with a database and a SendGrid of its own.
 type world struct {
 	tb       testing.TB
@@ -80,6 +86,7 @@ func start(tb testing.TB, settings map[string]string) *world {
 	w := &world{tb: tb, pool: postgrestest.New(tb), sendgrid: newSigner(tb)}
 	variables := map[string]string{
 		"DATABASE_URL": w.pool.Config().ConnString(), "SENDGRID_WEBHOOK_KEY": w.sendgrid.public(tb),
+		"PAYMENT_PROVIDER_URL": nowhere, "PAYMENT_PROVIDER_KEY": "key", "STRIPE_WEBHOOK_SECRET": secret,
 	}
 	maps.Copy(variables, settings)
 	w.url = stagetest.Run(tb, function.New(), variables)

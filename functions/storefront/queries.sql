@@ -70,7 +70,3 @@ select order_id, max(position)::bigint as position
 from order_events
 where order_id = any (@order_ids::uuid[])
 group by order_id;
-
--- name: Now :one
--- Not the transaction's time: it may have waited for what came before.
-select clock_timestamp()::timestamptz;

@@ -34,7 +34,7 @@ const (
 func generatedKeys() []string {
 	return []string{
 		keyS3Access, keyS3Secret, "BACKOFFICE_TOKEN", "ORDER_TOKEN_KEY", keyPaymentProvider, keyPostgresPassword, keySendGrid,
-		keySendGridWebhook,
+		keySendGridWebhook, "STRIPE_WEBHOOK_SECRET",
 	}
 }
 

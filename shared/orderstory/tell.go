@@ -146,10 +146,14 @@ func (t *teller) history() {
 	}
 }
 
+// ofTheirOwn are the functions that do something without an event: for a person, or
+// because of what a provider has told.
+var ofTheirOwn = []string{"storefront", "backoffice", "provider-webhooks"}
+
 // origin says what is wrong with where a row comes from, or "". It looks at what
 // was told so far: a cause comes first.
 func (t *teller) origin(row store.ListEventsRow) string {
-	if row.Cause == "" && row.Source != "storefront" && row.Source != "backoffice" {
+	if row.Cause == "" && !slices.Contains(ofTheirOwn, row.Source) {
 		return "a function does nothing of its own accord"
 	}
 	if row.Cause != "" {

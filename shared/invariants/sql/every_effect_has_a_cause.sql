@@ -2,7 +2,7 @@
 select e.order_id, e.source, e.name, e.cause
 from order_events e
 left join order_events c on c.order_id = e.order_id and c.name = e.cause and c.type is not null and c.position < e.position
-where (e.cause is null and e.source not in ('storefront', 'backoffice'))
+where (e.cause is null and e.source not in ('storefront', 'backoffice', 'provider-webhooks'))
    or (e.cause is not null and (c.name is null or (e.cause, e.source) not in (
     ('order-placed', 'payment-verification'), ('order-placed', 'customer-notification'), ('order-placed', 'order-analytics'),
     ('payment-verified', 'inventory-update'), ('payment-verified', 'customer-notification'), ('payment-verified', 'order-analytics'),

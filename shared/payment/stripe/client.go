@@ -156,6 +156,18 @@ func (c *Client) Release(ctx context.Context, order payment.Order) (payment.Paym
 	})
 }
 
+// Look tells how an order's payment stands by now, by the PaymentIntent that it is
+// known by. It changes nothing.
+func (c *Client) Look(ctx context.Context, order payment.Order, id string) (payment.Payment, error) {
+	return bounded(ctx, "look at", func(ctx context.Context) (payment.Payment, error) {
+		found, err := c.retrieve(ctx, order, id)
+		if err != nil {
+			return payment.Payment{}, err
+		}
+		return found.payment(order.ID)
+	})
+}
+
 // bounded has a step end in time, and names it in its error.
 func bounded(
 	ctx context.Context, name string, do func(context.Context) (payment.Payment, error),

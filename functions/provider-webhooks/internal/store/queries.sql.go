@@ -10,7 +10,42 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 )
+
+const findOrder = `-- name: FindOrder :one
+select o.id, o.status, o.total_amount, o.currency, coalesce(p.provider_id, '')::text as provider_id
+from orders o
+left join payments p on p.order_id = o.id
+where o.id = coalesce($1::uuid, (select order_id from payments where payments.provider_id = $2))
+`
+
+type FindOrderParams struct {
+	OrderID    pgtype.UUID
+	ProviderID string
+}
+
+type FindOrderRow struct {
+	ID          uuid.UUID
+	Status      string
+	TotalAmount int64
+	Currency    string
+	ProviderID  string
+}
+
+// By what the payment says itself, or else by whose payment it is on record.
+func (q *Queries) FindOrder(ctx context.Context, arg FindOrderParams) (FindOrderRow, error) {
+	row := q.db.QueryRow(ctx, findOrder, arg.OrderID, arg.ProviderID)
+	var i FindOrderRow
+	err := row.Scan(
+		&i.ID,
+		&i.Status,
+		&i.TotalAmount,
+		&i.Currency,
+		&i.ProviderID,
+	)
+	return i, err
+}
 
 const recordMailEvents = `-- name: RecordMailEvents :one
 
@@ -64,4 +99,37 @@ func (q *Queries) RecordMailEvents(ctx context.Context, arg RecordMailEventsPara
 	var i RecordMailEventsRow
 	err := row.Scan(&i.Recorded, &i.Unknown)
 	return i, err
+}
+
+const recordPaymentEvent = `-- name: RecordPaymentEvent :exec
+insert into payment_events (event_id, order_id, type, provider_id, status, reason, amount, currency, at, recorded_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp())
+on conflict (event_id) do nothing
+`
+
+type RecordPaymentEventParams struct {
+	EventID    string
+	OrderID    uuid.UUID
+	Type       string
+	ProviderID string
+	Status     string
+	Reason     string
+	Amount     int64
+	Currency   string
+	At         time.Time
+}
+
+func (q *Queries) RecordPaymentEvent(ctx context.Context, arg RecordPaymentEventParams) error {
+	_, err := q.db.Exec(ctx, recordPaymentEvent,
+		arg.EventID,
+		arg.OrderID,
+		arg.Type,
+		arg.ProviderID,
+		arg.Status,
+		arg.Reason,
+		arg.Amount,
+		arg.Currency,
+		arg.At,
+	)
+	return err
 }

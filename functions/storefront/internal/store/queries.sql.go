@@ -389,15 +389,3 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 	}
 	return items, nil
 }
-
-const now = `-- name: Now :one
-select clock_timestamp()::timestamptz
-`
-
-// Not the transaction's time: it may have waited for what came before.
-func (q *Queries) Now(ctx context.Context) (time.Time, error) {
-	row := q.db.QueryRow(ctx, now)
-	var column_1 time.Time
-	err := row.Scan(&column_1)
-	return column_1, err
-}

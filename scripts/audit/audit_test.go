@@ -23,6 +23,7 @@ const (
 	recordCheck  = "provider_agrees_on_every_payment"
 	ledgerCheck  = "provider_ledger_is_what_we_say"
 	mailCheck    = "mailbox_has_every_mail"
+	fateCheck    = "mailbox_told_of_its_mails"
 	labelCheck   = "labels_are_in_s3"
 	movesCheck   = "provider_moves_each_total_once"
 	journalCheck = "provider_ledger_is_our_journal"
@@ -365,6 +366,29 @@ func TestEachLieIsFound(t *testing.T) {
 			[]string{mailCheck},
 			"SHIPPED/order-placed: our database says sent, the mailbox doesn't have it\n",
 		},
+		"evidence of a mail that there isn't": {
+			func(s *shop) {
+				s.exec(`update notifications set uncertain = 1 where order_id = $1`, s.shipped.ID)
+				s.exec(`insert into mail_events values ('e1', $1, 'order-shipped', 'bounce', 'another', '', now(), now())`, s.shipped.ID)
+			},
+			[]string{fateCheck},
+			"SHIPPED/order-shipped: our database has evidence of a mail that is bounce, the mailbox doesn't have it\n",
+		},
+		"evidence of another order's mail": {
+			func(s *shop) {
+				s.exec(`insert into mail_events select 'e1', order_id, 'order-placed', 'delivered', message_id, '', now(), now()
+					from notifications where order_id = $1 and change = 'order-shipped'`, s.shipped.ID)
+			},
+			[]string{"mail_evidence_is_explained", fateCheck},
+			"SHIPPED/order-placed: our database has evidence of a mail that is delivered, the mailbox doesn't have it\n",
+		},
+		"a mail sent by evidence that there isn't": {
+			func(s *shop) {
+				s.exec(`update notifications set by_evidence = true where order_id = $1 and change = 'order-shipped'`, s.shipped.ID)
+			},
+			[]string{"mails_by_evidence_have_it"},
+			"",
+		},
 		"a mail too many": {
 			func(s *shop) { s.post(s.cancelled, "order-shipped") },
 			[]string{mailCheck},
@@ -672,6 +696,20 @@ func TestHarmlessOddities(t *testing.T) {
 			happen(s)
 			wantClean(t, s)
 		})
+	}
+}
+
+// TestFatesAreCounted has SendGrid tell of some mails, and of one twice.
+func TestFatesAreCounted(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.exec(`insert into mail_events
+		select 'p-' || message_id, order_id, change, 'processed', message_id, '', now(), now() from notifications where state = 'sent' and order_id = $1
+		union all
+		select 'd-' || message_id, order_id, change, case change when 'order-placed' then 'bounce' else 'delivered' end, message_id, '', now(), now()
+		from notifications where state = 'sent' and order_id = $1`, s.shipped.ID)
+	if out, want := wantClean(t, s), "(1 delivered, 1 bounced, 0 blocked, 0 dropped, 0 called spam, 0 on their way; 4 not told of)"; !strings.Contains(out, want) {
+		t.Errorf("the report lacks %q:\n%s", want, out)
 	}
 }
 

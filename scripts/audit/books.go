@@ -16,6 +16,7 @@ import (
 type books struct {
 	orders map[string]order // by id
 	mails  map[string]mail  // by order and change
+	fates  map[string]fates // by order and change
 	labels map[string]label // by key
 	// journal has each order's transfers of money, in the order of their times.
 	journal map[string][]transfer
@@ -115,6 +116,9 @@ func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
 		func() { b.mails[mailKey(id, change)] = m })
 	if err != nil {
 		return books{}, fmt.Errorf("read notifications: %w", err)
+	}
+	if b.fates, err = readFates(ctx, tx); err != nil {
+		return books{}, err
 	}
 	var l label
 	err = each(ctx, tx, `

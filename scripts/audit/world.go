@@ -49,6 +49,7 @@ func comparisons() []comparison {
 		{"provider_moves_each_total_once", "Each order's total is held at most once, captured at most once, and given back at most once; captured only where units were reserved, and of a cancelled order only what its customer's cancellation raced with, and refunded.", compareMoves},
 		{"provider_ledger_is_our_journal", "Our journal of money has the very movements that the provider's ledger has of each order, one by one and to the cent.", compareJournal},
 		{"mailbox_has_every_mail", "Every mail on record arrived, at the order's contact, and no other did; none twice unless nobody could know, and not all are refused.", compareMails},
+		{"mailbox_told_of_its_mails", "What SendGrid has told of a mail is kept of a mail that it has.", compareFates},
 		{"labels_are_in_s3", "Every shipped order has its label in S3, byte for byte the one on record, and it tells of the order; nobody else has one.", compareLabels},
 	}
 }

@@ -124,6 +124,9 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"every_change_is_mailed":                     `delete from notifications where order_id = $1 and change = 'order-shipped'`,
 		"dead_letters_are_dealt_with_on_record":      `insert into dead_letters (event_id, event_source, event_type, event, state, first_at, last_at) values ('1', 's', 't', '{}', 'redriven', now(), now())`,
 		"analytics_are_the_fold_of_events":           `update analytics_minutes set value = value + 1 where metric = 'revenue'`,
+		"mail_evidence_is_explained":                 `insert into mail_events values ('e1', $1, 'order-shipped', 'delivered', 'another', '', now(), now())`,
+		"mails_by_evidence_have_it":                  `update notifications set by_evidence = true where order_id = $1`,
+		"providers_cancel_for_what_they_told":        `update order_events set source = 'provider-webhooks' where order_id = $1 and name = 'order-shipped'`,
 	}
 	for _, one := range all(t) {
 		t.Run(one.Name, func(t *testing.T) {

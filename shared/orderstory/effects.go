@@ -158,13 +158,10 @@ func (t *teller) transferred(kind, what, by, cause string) {
 	}
 }
 
-// mail tells of the mails. A confirmation is sent once the payment is verified.
+// mail tells of the mails.
 func (t *teller) mail() {
 	for _, row := range t.mails {
-		cause := row.Change
-		if cause == "order-placed" {
-			cause = "payment-verified"
-		}
+		cause := causeOfMail(row.Change)
 		at := row.ClaimedAt
 		if row.SentAt != nil {
 			at = *row.SentAt
@@ -179,6 +176,8 @@ func (t *teller) mail() {
 func letter(row store.ListMailsRow) string {
 	text := row.State
 	switch {
+	case row.State == "sent" && row.ByEvidence:
+		text += " as " + row.MessageID + ", which only SendGrid's webhook told"
 	case row.State == "sent":
 		text += " as " + row.MessageID
 	case row.RefusedFor != "":

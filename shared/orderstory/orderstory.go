@@ -48,6 +48,8 @@ const (
 	KindUnits   Kind = "units"
 	KindParcel  Kind = "parcel"
 	KindMail    Kind = "mail"
+	// KindEvidence is what a provider has told of a mail or a payment.
+	KindEvidence Kind = "evidence"
 	// KindRefused says that a function would not take an event.
 	KindRefused Kind = "refused"
 	// KindLetter says that a person has dealt with a dead letter.
@@ -116,16 +118,19 @@ func (s Story) Because(event string) []Step {
 
 // record is all that is on record about an order, of one moment.
 type record struct {
-	order     store.FindOrderRow
-	lines     []store.ListLinesRow
-	events    []store.ListEventsRow
-	payments  []store.ListPaymentsRow
-	money     []store.ListMoneyTransfersRow
-	units     []store.ListUnitTransfersRow
-	shipments []store.ListShipmentsRow
-	mails     []store.ListMailsRow
-	letters   []store.ListLettersRow
-	acts      []store.ListActsRow
+	order      store.FindOrderRow
+	lines      []store.ListLinesRow
+	events     []store.ListEventsRow
+	payments   []store.ListPaymentsRow
+	money      []store.ListMoneyTransfersRow
+	units      []store.ListUnitTransfersRow
+	shipments  []store.ListShipmentsRow
+	mails      []store.ListMailsRow
+	mailEvents []store.ListMailEventsRow
+	letters    []store.ListLettersRow
+	acts       []store.ListActsRow
+
+	paymentEvents []store.ListPaymentEventsRow
 }
 
 // Tell tells the story of an order, by its id or number, as of a moment; a zero
@@ -170,6 +175,8 @@ func read(ctx context.Context, queries *store.Queries, order string) (record, er
 		}),
 		fill(&all.shipments, func() ([]store.ListShipmentsRow, error) { return queries.ListShipments(ctx, id) }),
 		fill(&all.mails, func() ([]store.ListMailsRow, error) { return queries.ListMails(ctx, id) }),
+		fill(&all.mailEvents, func() ([]store.ListMailEventsRow, error) { return queries.ListMailEvents(ctx, id) }),
+		fill(&all.paymentEvents, func() ([]store.ListPaymentEventsRow, error) { return queries.ListPaymentEvents(ctx, id) }),
 		fill(&all.letters, func() ([]store.ListLettersRow, error) { return queries.ListLetters(ctx, id.String()) }),
 		fill(&all.acts, func() ([]store.ListActsRow, error) { return queries.ListActs(ctx, id.String()) }),
 	)

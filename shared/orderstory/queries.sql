@@ -38,11 +38,23 @@ order by at, sku, id;
 select carrier, tracking_number, label_key from shipments where order_id = @order_id;
 
 -- name: ListMails :many
-select change, state, attempts, uncertain, claimed_at, sent_at, coalesce(message_id, '')::text as message_id,
+select change, state, attempts, uncertain, by_evidence, claimed_at, sent_at, coalesce(message_id, '')::text as message_id,
        coalesce(last_error, '')::text as last_error, coalesce(refused_for, '')::text as refused_for
 from notifications
 where order_id = @order_id
 order by claimed_at, change;
+
+-- name: ListMailEvents :many
+select change, kind, message_id, reason, at, recorded_at
+from mail_events
+where order_id = @order_id
+order by recorded_at, at, sg_event_id;
+
+-- name: ListPaymentEvents :many
+select type, provider_id, status, reason, amount, currency, at, recorded_at
+from payment_events
+where order_id = @order_id
+order by recorded_at, at, event_id;
 
 -- name: ListLetters :many
 select id, event_type, error_dest, error_code, error_data, state, times, first_at, last_at

@@ -49,6 +49,7 @@ func (r record) tell(at time.Time, addresses deadletter.Addresses) (Story, error
 	t.payment()
 	t.goods()
 	t.mail()
+	t.evidence()
 	t.trouble()
 	story.Steps = t.until(at)
 	for _, step := range story.Steps {
@@ -120,6 +121,8 @@ func who(row store.ListEventsRow) string {
 		return row.Source
 	case row.Source == "storefront":
 		return "the customer"
+	case row.Source == "provider-webhooks":
+		return row.Source // because of what a provider has told
 	default:
 		return "an operator" // at the back office, where else nobody does anything by hand
 	}

@@ -236,8 +236,51 @@ func (q *Queries) ListLines(ctx context.Context, orderID uuid.UUID) ([]ListLines
 	return items, nil
 }
 
+const listMailEvents = `-- name: ListMailEvents :many
+select change, kind, message_id, reason, at, recorded_at
+from mail_events
+where order_id = $1
+order by recorded_at, at, sg_event_id
+`
+
+type ListMailEventsRow struct {
+	Change     string
+	Kind       string
+	MessageID  string
+	Reason     string
+	At         time.Time
+	RecordedAt time.Time
+}
+
+func (q *Queries) ListMailEvents(ctx context.Context, orderID uuid.UUID) ([]ListMailEventsRow, error) {
+	rows, err := q.db.Query(ctx, listMailEvents, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMailEventsRow
+	for rows.Next() {
+		var i ListMailEventsRow
+		if err := rows.Scan(
+			&i.Change,
+			&i.Kind,
+			&i.MessageID,
+			&i.Reason,
+			&i.At,
+			&i.RecordedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listMails = `-- name: ListMails :many
-select change, state, attempts, uncertain, claimed_at, sent_at, coalesce(message_id, '')::text as message_id,
+select change, state, attempts, uncertain, by_evidence, claimed_at, sent_at, coalesce(message_id, '')::text as message_id,
        coalesce(last_error, '')::text as last_error, coalesce(refused_for, '')::text as refused_for
 from notifications
 where order_id = $1
@@ -249,6 +292,7 @@ type ListMailsRow struct {
 	State      string
 	Attempts   int32
 	Uncertain  int32
+	ByEvidence bool
 	ClaimedAt  time.Time
 	SentAt     *time.Time
 	MessageID  string
@@ -270,6 +314,7 @@ func (q *Queries) ListMails(ctx context.Context, orderID uuid.UUID) ([]ListMails
 			&i.State,
 			&i.Attempts,
 			&i.Uncertain,
+			&i.ByEvidence,
 			&i.ClaimedAt,
 			&i.SentAt,
 			&i.MessageID,
@@ -320,6 +365,53 @@ func (q *Queries) ListMoneyTransfers(ctx context.Context, orderID uuid.UUID) ([]
 			&i.Actor,
 			&i.Reason,
 			&i.At,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listPaymentEvents = `-- name: ListPaymentEvents :many
+select type, provider_id, status, reason, amount, currency, at, recorded_at
+from payment_events
+where order_id = $1
+order by recorded_at, at, event_id
+`
+
+type ListPaymentEventsRow struct {
+	Type       string
+	ProviderID string
+	Status     string
+	Reason     string
+	Amount     int64
+	Currency   string
+	At         time.Time
+	RecordedAt time.Time
+}
+
+func (q *Queries) ListPaymentEvents(ctx context.Context, orderID uuid.UUID) ([]ListPaymentEventsRow, error) {
+	rows, err := q.db.Query(ctx, listPaymentEvents, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListPaymentEventsRow
+	for rows.Next() {
+		var i ListPaymentEventsRow
+		if err := rows.Scan(
+			&i.Type,
+			&i.ProviderID,
+			&i.Status,
+			&i.Reason,
+			&i.Amount,
+			&i.Currency,
+			&i.At,
+			&i.RecordedAt,
 		); err != nil {
 			return nil, err
 		}

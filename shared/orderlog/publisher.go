@@ -32,11 +32,6 @@ type sender interface {
 	Send(ctx context.Context, sink string, e event.Event) error
 }
 
-// beginner is the part of a pool that noting needs.
-type beginner interface {
-	Begin(ctx context.Context) (pgx.Tx, error)
-}
-
 // mark says that an order has changed, and which of its events was published,
 // if one was.
 type mark struct {

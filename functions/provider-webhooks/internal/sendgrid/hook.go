@@ -14,16 +14,15 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"github.com/orderflow-project/orderflow/functions/provider-webhooks/internal/hook"
 	"github.com/orderflow-project/orderflow/functions/provider-webhooks/internal/store"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 )
 
 // Hook is a hook.Hook for SendGrid.
 type Hook struct {
 	Keys   Keys
-	Pool   *pgxpool.Pool
+	Pool   postgres.Pool
 	Logger *slog.Logger
 	// Now is the process's clock, by which signatures get too old.
 	Now func() time.Time

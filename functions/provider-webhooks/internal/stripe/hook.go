@@ -18,7 +18,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	stripe "github.com/stripe/stripe-go/v85"
 	"github.com/stripe/stripe-go/v85/webhook"
 
@@ -27,6 +26,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/provider-webhooks/internal/store"
 	"github.com/orderflow-project/orderflow/shared/orderlog"
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/telemetry"
 )
 
@@ -53,7 +53,7 @@ type Hook struct {
 	Secrets   []string
 	Provider  provider
 	Publisher publisher
-	Pool      *pgxpool.Pool
+	Pool      postgres.Pool
 	Logger    *slog.Logger
 }
 

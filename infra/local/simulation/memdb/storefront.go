@@ -57,9 +57,8 @@ func storefrontStatements() []statement {
 		{"storefront FindKey", "423dc6936825", findKey},
 		{"storefront InsertOrder", "869723347164", insertOrder},
 		{"storefront ClaimKey", "3c5e7f885d20", claimKey},
-		{"storefront FindOrder", "e2fcfc724613", findOrder},
-		{"storefront ListLines", "a5531c0b1c59", listLines},
-		{"storefront Now", "1bbbbc7fd7f6", clockNow},
+		{"orderlog describeOrder", "2a3ad7f6ca1d", describeOrder},
+		{"orderlog listLines", "9ab932c48361", listLines},
 	}
 }
 
@@ -170,24 +169,19 @@ func claimKey(tx *Tx, args []any) (result, error) {
 	return changed(1)
 }
 
-func findOrder(tx *Tx, args []any) (result, error) {
+func describeOrder(tx *Tx, args []any) (result, error) {
 	o, there := tx.db.orders.get(tx, id(args, 0))
 	if !there {
 		return result{}, nil
 	}
-	p, _ := tx.db.payments.get(tx, o.ID)
-	s, _ := tx.db.shipments.get(tx, o.ID)
-	return one(o.ID, o.Number, o.Status, or(o.CancelReason, ""), o.TotalAmount, o.Currency, o.PlacedAt, o.UpdatedAt,
-		p.State, s.Carrier, s.TrackingNumber)
+	return one(o.Number, o.TotalAmount, o.Currency, tx.db.now())
 }
 
 func listLines(tx *Tx, args []any) (result, error) {
 	var out result
 	lines, _ := tx.db.lines.get(tx, id(args, 0))
 	for _, line := range lines {
-		out.rows = append(out.rows, []any{line.SKU, line.Name, line.Quantity, line.Price})
+		out.rows = append(out.rows, []any{line.SKU, line.Quantity, line.Price})
 	}
 	return out, nil
 }
-
-func clockNow(tx *Tx, _ []any) (result, error) { return one(tx.db.now()) }

@@ -68,9 +68,10 @@ func words(d time.Duration) string {
 		size time.Duration
 		name string
 	}{{time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
-		if n := d / unit.size; n > 0 {
-			parts, d = append(parts, fmt.Sprintf("%d %s", n, unit.name)), d-n*unit.size
+		if n := int(d / unit.size); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, unit.name))
 		}
+		d %= unit.size
 	}
 	return strings.Join(parts, " ")
 }

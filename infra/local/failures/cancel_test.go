@@ -34,7 +34,7 @@ type step struct{ function, next string }
 // TestCancelledAtEveryPoint has the customer cancel before each step, in the middle of
 // its transaction, and between its commit and its sink. Whoever wins, the money, the
 // stock and the mails are those of the order's end.
-func TestCancelledAtEveryPoint(t *testing.T) {
+func TestCancelledAtEveryPoint(t *testing.T) { //nolint:tparallel // one shop, disturbed in one place at a time
 	t.Parallel()
 	s := open(t)
 	s.Stock(t, goods, stock)

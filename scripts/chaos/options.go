@@ -65,12 +65,13 @@ func (o *options) kills(processes int) int {
 	return max(2*processes, int(killsPerOrder*float64(o.Orders)))
 }
 
-// recoveryAfter is the time after which order-recovery sends an event again that
-// Kafka has and nobody has handled. On a cluster it is 10 minutes; a storm that
-// makes Kafka forget would have to go on for as long.
-func (o *options) recoveryAfter() (published, unpublished string) {
+// recoveryAfter is the time after which order-recovery sends an event again: one that
+// Kafka has and nobody has handled, and one that Kafka never got, since who was to
+// send it died. The first is 10 minutes on a cluster; a storm that makes Kafka forget
+// would have to go on for as long. The second is always needed.
+func (o *options) recoveryAfter() (unhandled, unpublished string) {
 	if o.KafkaAlone {
-		return "24h", "24h"
+		return "24h", "30s"
 	}
 	return "60s", "30s"
 }

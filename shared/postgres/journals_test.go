@@ -341,7 +341,7 @@ func reserve(t *testing.T, pool *pgxpool.Pool, order stagetest.Order, payment st
 		batch := &pgx.Batch{}
 		batch.Queue(`insert into payments (order_id, provider_id, state, amount, currency) values ($1, $2, 'authorised', 3300, 'EUR')`, order.ID, payment)
 		batch.Queue(`select from stock order by sku for no key update`)
-		batch.Queue(`update stock s set reserved = reserved + l.quantity, received = received + 1, on_hand = on_hand + 1 from order_lines l where l.order_id = $1 and l.sku = s.sku`, order.ID)
+		batch.Queue(`update stock s set reserved = reserved + l.quantity, received = received + l.quantity, on_hand = on_hand + l.quantity from order_lines l where l.order_id = $1 and l.sku = s.sku`, order.ID)
 		batch.Queue(`insert into reservations select order_id, sku, quantity, 'held' from order_lines where order_id = $1`, order.ID)
 		return tx.SendBatch(t.Context(), batch).Close()
 	})

@@ -37,6 +37,10 @@ func (w *world) watch(op memdb.Op) {
 		var number int
 		fmt.Sscanf(op.Args[6].(string), "customer-%d@", &number)
 		w.number[op.Args[0].(uuid.UUID)] = number
+		w.drawnNumber = op.Args[1].(string)
+	}
+	if w.explored && op.Kind == "statement" {
+		w.saw += w.plainly(told(op))
 	}
 	if op.Kind != "commit" {
 		return

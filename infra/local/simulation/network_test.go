@@ -38,7 +38,7 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 	arrived := false
 	attempt := func() bool {
 		status, answer = serve()
-		arrived = true
+		arrived, p.world.saw = true, string(answer)
 		return true
 	}
 	err := p.turn(r.Context(), what, attempt)

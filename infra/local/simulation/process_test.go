@@ -39,6 +39,8 @@ type process struct {
 	// notes is what its publisher does beside the deliveries.
 	notes   *thread
 	handler http.Handler
+	// handed is what sinks took of it, which it may have yet to note.
+	handed map[string]bool
 	// desk is the storefront's.
 	desk interface {
 		desk
@@ -51,7 +53,7 @@ func (w *world) process(name string) *process {
 	if p := w.processes[name]; p != nil {
 		return p
 	}
-	p := &process{world: w, name: name}
+	p := &process{world: w, name: name, handed: map[string]bool{}}
 	p.session = w.db.Session(p.turn)
 	p.notes = &thread{label: name + " notes what is published", process: p}
 	if err := p.start(); err != nil {
@@ -90,7 +92,7 @@ var settings = map[string]string{
 
 // plain is a label in a line of text: drawing it would be most of the work.
 func plain(l shipmentpreparation.Label) ([]byte, error) {
-	return fmt.Appendf(nil, "%s %s %v", l.OrderNumber, l.TrackingNumber, l.Items), nil
+	return fmt.Appendf(nil, "%s %v", l.TrackingNumber, l.Items), nil
 }
 
 // standIn is customer-notification, of which there is only that it takes note of

@@ -205,9 +205,9 @@ func readersOf(event string) []string {
 }
 
 // mix adds to the memory of what a thread was told.
-func mix(told uint64, what string, err error) uint64 {
+func mix(told uint64, what string, err error, saw string) uint64 {
 	h := fnv.New64a()
-	fmt.Fprint(h, told, what, err != nil)
+	fmt.Fprint(h, told, what, err != nil, saw)
 	return h.Sum64()
 }
 

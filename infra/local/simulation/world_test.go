@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/infra/local/simulation/memdb"
@@ -31,6 +32,8 @@ type world struct {
 	threads []*thread
 	idle    []chan func()
 	counts  map[string]int
+	// drawnNumber is what the order placed last is called.
+	drawnNumber string
 	// drawn counts the ids of orders.
 	drawn int
 	// orders are the scenario's, numbered as customers place them.
@@ -40,6 +43,11 @@ type world struct {
 	status map[uuid.UUID]events.Status
 
 	failure *failure
+	// saw is what the call that took effect last gives its caller, where states of the
+	// world are told apart.
+	saw string
+	// explored says that they are.
+	explored bool
 	// step counts the turns that were given, faults those by which something goes wrong.
 	step, faults int
 	// trace, where it is wanted, is told all that happens.
@@ -90,7 +98,7 @@ func newWorld(s scenario) *world {
 	w := &world{
 		scenario: s, provider: newProvider(time.Now), bucket: map[string]string{}, processes: map[string]*process{},
 		counts: map[string]int{}, number: map[uuid.UUID]int{}, status: map[uuid.UUID]events.Status{},
-		tracing: sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample())),
+		tracing: sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()), sdktrace.WithIDGenerator(oneTrace{})),
 	}
 	w.db = memdb.New(time.Now)
 	for _, article := range s.articles {
@@ -199,6 +207,9 @@ func (w *world) letGo(c *call, answer error) bool {
 		c.blocked = true
 		return false
 	}
+	if answer == nil && c.toSink() {
+		c.thread.process.handed[c.what] = true
+	}
 	w.answer(c, answer)
 	return true
 }
@@ -219,7 +230,8 @@ func (w *world) unblock() {
 
 func (w *world) answer(c *call, err error) {
 	w.forget(c)
-	c.thread.told = mix(c.thread.told, c.what, err)
+	c.thread.told = mix(c.thread.told, c.what, err, w.saw)
+	w.saw = ""
 	c.answer <- err
 	w.settle()
 }
@@ -267,5 +279,16 @@ func (w *world) end() {
 		panic("a thread of the world hasn't ended: " + w.threads[0].label)
 	}
 }
+
+// oneTrace gives all spans the same ids, so that equal states of the world are equal.
+type oneTrace struct{}
+
+// NewIDs implements sdktrace.IDGenerator.
+func (oneTrace) NewIDs(context.Context) (trace.TraceID, trace.SpanID) {
+	return trace.TraceID{1}, trace.SpanID{1}
+}
+
+// NewSpanID implements sdktrace.IDGenerator.
+func (oneTrace) NewSpanID(context.Context, trace.TraceID) trace.SpanID { return trace.SpanID{1} }
 
 var discard = slog.New(slog.DiscardHandler)

@@ -220,6 +220,28 @@ func TestHeldForAWeek(t *testing.T) {
 	w.wantMoved(t, "o1", authorise, void)
 }
 
+// Whoever only looks learns how the payment stands, of this order alone, and moves
+// nothing.
+func TestLook(t *testing.T) {
+	t.Parallel()
+	w, server := openStripe(t)
+	held, other := w.do(t, "authorise", "o1", visa), w.do(t, "authorise", "o2", visa)
+	client, order := server.Connect(t), payment.Order{ID: "o1", Total: held.Amount}
+	if got, err := client.Look(t.Context(), order, held.ID); err != nil || got.State != payment.StateAuthorised {
+		t.Errorf("Look() = %+v, %v, want it authorised", got, err)
+	}
+	for _, id := range []string{other.ID, "pi_unknown"} {
+		if got, err := client.Look(t.Context(), order, id); err == nil {
+			t.Errorf("Look() at %q = %+v, want an error", id, got)
+		}
+	}
+	w.wantMoved(t, "o1", authorise)
+	server.Dashboard(t, "o1", "cancel")
+	if got, err := client.Look(t.Context(), order, held.ID); err != nil || got.State != payment.StateVoided {
+		t.Errorf("Look() = %+v, %v, want it voided", got, err)
+	}
+}
+
 // What people do in Stripe's dashboard is understood from the PaymentIntent's state.
 func TestDashboard(t *testing.T) {
 	t.Parallel()

@@ -43,7 +43,7 @@ func TestCancelledAtEveryPoint(t *testing.T) { //nolint:tparallel // one shop, d
 		for name, cancel := range map[string]func(*testing.T, *pipelinetest.Shop, step) (pipelinetest.Order, int){
 			"before it": cancelBefore, "in its transaction": cancelWithin, "before its sink": cancelAfter,
 		} {
-			t.Run(at.function+", "+name, func(t *testing.T) {
+			ran := t.Run(at.function+", "+name, func(t *testing.T) {
 				order, answer := cancel(t, s, at)
 				s.WantAllTrue(t)
 				switch {
@@ -57,6 +57,9 @@ func TestCancelledAtEveryPoint(t *testing.T) { //nolint:tparallel // one shop, d
 				}
 				s.WantStock(t, goods, stock-shipped, 0, shipped)
 			})
+			if !ran {
+				return // the shop isn't as the next one needs it
+			}
 		}
 	}
 	if shipped != 2 {
@@ -88,7 +91,7 @@ func cancelBefore(t *testing.T, s *pipelinetest.Shop, at step) (pipelinetest.Ord
 	t.Helper()
 	reached, release := s.Gate(at.function).Hold(t)
 	order := s.Place(t, pipelinetest.Basket(goods, 1, visa))
-	<-reached
+	pipelinetest.Await(t, reached)
 	answer := cancelling(t, s, order)
 	release()
 	return order, answer
@@ -100,7 +103,7 @@ func cancelWithin(t *testing.T, s *pipelinetest.Shop, at step) (pipelinetest.Ord
 	t.Helper()
 	reached, release := s.Gate(at.function).Hold(t)
 	order := s.Place(t, pipelinetest.Basket(goods, 1, visa))
-	<-reached
+	pipelinetest.Await(t, reached)
 	tx, err := s.Pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +137,7 @@ func cancelAfter(t *testing.T, s *pipelinetest.Shop, at step) (pipelinetest.Orde
 		next.ServeHTTP(w, r)
 	})
 	order := s.Place(t, pipelinetest.Basket(goods, 1, visa))
-	<-reached
+	pipelinetest.Await(t, reached)
 	answer := cancelling(t, s, order)
 	s.Gate(pipelinetest.KafkaSink).Open()
 	close(goOn)

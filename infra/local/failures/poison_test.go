@@ -134,7 +134,7 @@ func TestPoison(t *testing.T) {
 			t.Errorf("%s has waited %s behind poison, want at most %s", order.Number, waited, behind)
 		}
 	}
-	localtest.Eventually(t, fmt.Sprintf("%d letters are kept", letters), time.Minute, func() bool {
+	localtest.Eventually(t, fmt.Sprintf("%d letters are kept", letters), 2*time.Minute, func() bool {
 		return s.Ask(t, `select count(*)::text from dead_letters`) == fmt.Sprint(letters)
 	})
 	if twice := s.Ask(t, `select count(*)::text from dead_letters where times <> 1 or state <> 'open'`); twice != "0" {

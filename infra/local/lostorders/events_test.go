@@ -56,7 +56,7 @@ func TestConsumerAcksOnException(t *testing.T) {
 	s := open(t, nil)
 	reached, release := s.Gate("shipment-preparation").Hold(t)
 	order := s.Place(t, pipelinetest.Basket(tea, 1, visa))
-	<-reached
+	pipelinetest.Await(t, reached)
 	s.Exec(t, `create table moved_away as select * from order_contacts`)
 	s.Exec(t, `delete from order_contacts`)
 	release()
@@ -92,7 +92,7 @@ func TestOutboxOfARequestThatDied(t *testing.T) {
 		_, err := s.Post(t.Context(), "/api/orders", pipelinetest.Basket(tea, 1, visa), "")
 		answered <- err
 	}()
-	<-reached
+	pipelinetest.Await(t, reached)
 	s.Kill(t, "storefront")
 	if err := <-answered; err == nil {
 		t.Fatal("the customer got an answer from a process that died")
@@ -128,7 +128,7 @@ func TestLaterRowsBeforeTheFailedOne(t *testing.T) {
 	s.AwaitMail(t, order, "order-cancelled")
 	s.AwaitAnswer(t, "1", `select count(*)::text from order_events where order_id = $1 and source = 'order-cancellation'`, order.ID)
 	s.Gate(pipelinetest.KafkaSink).Open()
-	localtest.Eventually(t, "the first event is handled last", 30*time.Second, func() bool {
+	localtest.Eventually(t, "the first event is handled last", 2*time.Minute, func() bool {
 		s.Sweep(t)
 		return s.Ask(t, `select count(*)::text from order_events where order_id = $1 and source = 'payment-verification'`, order.ID) == "1"
 	})
@@ -152,7 +152,7 @@ func TestCreateOrderIsNotIdempotent(t *testing.T) {
 	s.Gate(pipelinetest.KafkaSink).Repeat(5)
 	reached, release := s.Gate("shipment-preparation").Hold(t)
 	order := s.placeAtOnce(t, pipelinetest.Basket(last, 2, visa), "created", 10)
-	<-reached
+	pipelinetest.Await(t, reached)
 	s.AwaitMail(t, order, "order-placed") // else it might be overtaken
 	release()
 	s.Await(t, order, "shipped")

@@ -23,7 +23,7 @@ func TestChargedThenShippingFails(t *testing.T) {
 		s := open(t, nil)
 		tries := s.S3.Close()
 		order := s.Place(t, pipelinetest.Basket(tea, 1, visa))
-		localtest.Eventually(t, "shipping has failed more than once", 30*time.Second, func() bool { return tries.Load() >= 4 })
+		localtest.Eventually(t, "shipping has failed more than once", 2*time.Minute, func() bool { return tries.Load() >= 4 })
 		s.wantMoved(t, order, payment.KindAuthorise)
 		s.Cancel(t, order)
 		s.AwaitPayment(t, order, payment.StateVoided)

@@ -63,14 +63,14 @@ func TestCrashReservesTwice(t *testing.T) {
 	reached, start := s.Gate("inventory-update").Hold(t)
 	_, release := s.Gate("shipment-preparation").Hold(t)
 	order := s.Place(t, pipelinetest.Basket(last, 3, visa))
-	<-reached
+	pipelinetest.Await(t, reached)
 	goOn := s.stopBefore(t, order, "inventory-updated")
 	start()
 	stagetest.AwaitBlocked(t, s.Pool)
 	s.Kill(t, "inventory-update") // before its commit
 	deliveries := s.Gate("inventory-update").LoseAnswers(2)
 	goOn()
-	localtest.Eventually(t, "the event has come three times more", 30*time.Second, func() bool { return deliveries.Load() >= 3 })
+	localtest.Eventually(t, "the event has come three times more", 2*time.Minute, func() bool { return deliveries.Load() >= 3 })
 	s.Kill(t, "inventory-update") // and after it
 	s.Await(t, order, "inventory_updated")
 	s.WantStock(t, last, 10, 3, 0)
@@ -123,14 +123,14 @@ func TestInventoryMovesTwiceAcrossACrash(t *testing.T) {
 	s.Stock(t, last, 10)
 	reached, release := s.Gate("shipment-preparation").Hold(t)
 	order := s.Place(t, pipelinetest.Basket(last, 3, visa))
-	<-reached
+	pipelinetest.Await(t, reached)
 	goOn := s.stopBefore(t, order, "order-shipped")
 	release()
 	stagetest.AwaitBlocked(t, s.Pool)
 	s.Kill(t, "shipment-preparation")
 	deliveries := s.Gate("shipment-preparation").LoseAnswers(2)
 	goOn()
-	localtest.Eventually(t, "the event has come three times more", 30*time.Second, func() bool { return deliveries.Load() >= 3 })
+	localtest.Eventually(t, "the event has come three times more", 2*time.Minute, func() bool { return deliveries.Load() >= 3 })
 	s.Await(t, order, "shipped")
 	s.WantAllTrue(t)
 	s.WantStock(t, last, 7, 0, 3)

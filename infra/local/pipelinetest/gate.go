@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Gate stands before a part of the system and does to its requests what a network
@@ -153,4 +154,14 @@ func (g *Gate) Count() *atomic.Int64 {
 		next.ServeHTTP(w, r)
 	})
 	return &count
+}
+
+// Await waits for what a gate tells of, as long as for all else.
+func Await(tb testing.TB, told <-chan struct{}) {
+	tb.Helper()
+	select {
+	case <-told:
+	case <-time.After(patience):
+		tb.Fatalf("nothing has come to the gate within %s", patience)
+	}
 }

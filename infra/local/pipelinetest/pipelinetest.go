@@ -39,7 +39,7 @@ import (
 	"github.com/orderflow-project/orderflow/shared/sink"
 )
 
-const waitForReady = 30 * time.Second
+const waitForReady = time.Minute
 
 // Nowhere refuses connections.
 const Nowhere = "http://127.0.0.1:1"

@@ -95,7 +95,9 @@ func (p *Pipeline) Status(t *testing.T, order Order) string {
 	return p.Ask(t, `select status || coalesce(' ' || cancel_reason, '') from orders where id = $1`, order.ID)
 }
 
-const patience = 30 * time.Second
+// patience is how long a test waits for what has to come: long, since it costs time
+// only where it doesn't come, and machines are slow.
+const patience = 2 * time.Minute
 
 // Await waits until an order stands somewhere.
 func (p *Pipeline) Await(t *testing.T, order Order, status string) {

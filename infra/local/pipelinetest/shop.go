@@ -196,7 +196,7 @@ func (p *Pipeline) violations(t *testing.T, all []invariants.Invariant) (violati
 			violations = append(violations, one.Name+": "+violation)
 		}
 		if len(found) > 0 && !one.AtRest {
-			t.Errorf("%s: %s", one.Name, strings.Join(found, "; "))
+			t.Fatalf("%s: %s", one.Name, strings.Join(found, "; "))
 		}
 	}
 	return violations

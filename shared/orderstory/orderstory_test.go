@@ -357,6 +357,35 @@ func TestTrouble(t *testing.T) {
 	}
 }
 
+// What somebody has changed by hand is told, with who and why, and isn't taken for a
+// function's doing.
+func TestWhatWasDoneByHand(t *testing.T) {
+	t.Parallel()
+	w := shipped(t)
+	before := w.tell(time.Time{})
+	w.exec(`with told as (select set_config('orderflow.actor', 'ada', true), set_config('orderflow.reason', 'a jar was broken', true) where $1::uuid is not null)
+		update payments set refunded_amount = 800 from told`)
+	w.exec(`update reservations set quantity = 1 where order_id = $1 and sku = 'TEST-ONE'`)
+	after := w.tell(time.Time{})
+	var got []string
+	for _, step := range after.Steps {
+		if !step.Effect && (step.Kind == orderstory.KindPayment || step.Kind == orderstory.KindUnits) {
+			by, _, _ := strings.Cut(step.By, " user ")
+			got = append(got, by+": "+step.Text)
+		}
+	}
+	want := []string{
+		"operator ada: payment: EUR 8.00 refund (a jar was broken)",
+		"database: units: 1 TEST-ONE correction, from reserved to available",
+		"database: units: 1 TEST-ONE correction, from shipped to reserved",
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" || after.Effects != before.Effects || after.Explained != after.Effects {
+		t.Errorf("%d effects, before %d, explained %d; by hand (-want +got):\n%s", after.Effects, before.Effects, after.Explained, diff)
+	}
+}
+
 func TestNoPersonalDataIsTold(t *testing.T) {
 	t.Parallel()
 	w := shipped(t)

@@ -1,4 +1,4 @@
--- Names, e-mail and street stay in the one table that they can be erased from: no event, dead letter or note of a failure has them, also as part of a text.
+-- Names, e-mail and street stay in the one table that they can be erased from: no event, dead letter, note of a failure or journal has them, also as part of a text.
 with haystack as (
     -- What other invariants hold equal to the order's own rows is left out. Nearly always
     -- nothing remains, which is what makes this cheap, and an order of one called Short is well.
@@ -22,6 +22,14 @@ with haystack as (
     select n.order_id::text, 'mail ' || n.change, convert_to(n.last_error, 'UTF8')
     from notifications n
     where n.last_error is not null
+    union all
+    select order_id::text, 'journal', convert_to(reason, 'UTF8')
+    from (select order_id, reason from money_transfers union all select order_id, reason from stock_transfers) j
+    where reason is not null and order_id is not null
+    union all
+    select split_part(subject, ' ', 2), 'repair', convert_to(reason, 'UTF8')
+    from repairs
+    where subject like 'order %'
 ), told as (
     select h.order_id, h.place, encode(h.content, 'escape') as content, encode(convert_to(secret.value, 'UTF8'), 'escape') as secret
     from haystack h

@@ -32,8 +32,12 @@ type network struct {
 
 // links are all connections between processes that are of any use to cut.
 func (s *system) links() (all, outside []link) {
+	readers := s.readers()
 	for _, function := range s.functions {
-		all = append(all, link{function, processPostgres}, link{processSource, function})
+		all = append(all, link{function, processPostgres})
+		if slices.Contains(readers, function) {
+			all = append(all, link{processSource, function})
+		}
 		if function != "backoffice" && s.sends(function) {
 			all = append(all, link{function, processSink})
 		}
@@ -54,6 +58,11 @@ func (s *system) links() (all, outside []link) {
 	slices.SortFunc(all, byName)
 	slices.SortFunc(outside, byName)
 	return all, outside
+}
+
+// busy are those of the links that orders go by: to cut others proves nothing.
+func busy(all []link) []link {
+	return slices.DeleteFunc(slices.Clone(all), func(l link) bool { return l.From == "backoffice" || l.From == "dead-letter-intake" })
 }
 
 // readers are the functions that orders' events come to.

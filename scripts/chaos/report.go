@@ -123,6 +123,16 @@ func (r *report) faults(out io.Writer) {
 	for _, one := range strikes {
 		fmt.Fprintf(out, "| %s | %s | %d | %d | %d |\n", one.kind, one.target, one.tried, one.hit, one.met)
 	}
+	planned, tried := 0, 0
+	for _, lane := range r.planned {
+		planned += len(lane)
+	}
+	for _, one := range strikes {
+		tried += one.tried
+	}
+	if tried < planned {
+		fmt.Fprintf(out, "\n%d of %d planned faults were carried out before the last order had come to its end.\n", tried, planned)
+	}
 	fmt.Fprintln(out, "\nMet are requests, connections, records, bytes of a log, jumps of a clock, or functions rolled.")
 }
 

@@ -56,7 +56,7 @@ type targets struct {
 	functions []string
 	readers   []string // functions that events come to
 	outside   []link   // calls of functions to the provider, the mailbox and S3
-	links     []link   // all connections
+	links     []link   // connections that orders go by
 }
 
 // schedule is the plan of a storm: lanes of faults, each of which goes on beside

@@ -146,7 +146,7 @@ func (s *chaos) blow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	links, outside := s.system.links()
-	on := targets{processes: s.system.processes(), functions: s.system.functions, readers: s.system.readers(), links: links, outside: outside}
+	on := targets{processes: s.system.processes(), functions: s.system.functions, readers: s.system.readers(), links: busy(links), outside: outside}
 	lanes := schedule(s.options, on)
 	s.report.planned = lanes
 	s.sayf("%d orders at %g a second, seed %d: %s of storm", s.options.Orders, s.options.Rate, s.options.Seed, s.options.lasts().Round(time.Second))

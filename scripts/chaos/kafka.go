@@ -34,6 +34,29 @@ func (s *chaos) takeDown(ctx context.Context, name string, signal syscall.Signal
 	})
 }
 
+// committed is after how long a dispatcher has committed what it may: it does so
+// every five seconds.
+const committed = 7 * time.Second
+
+// strand takes a function away until the dispatcher has committed meanwhile, and
+// kills the dispatcher, which had events waiting for the function: whoever comes
+// after it has to find them.
+func (s *chaos) strand(ctx context.Context, f fault) (int, error) {
+	defer s.system.release(f.Target)
+	if err := s.takeDown(ctx, f.Target, syscall.SIGKILL); err != nil {
+		return 0, err
+	}
+	if !pause(ctx, committed) {
+		return 0, nil
+	}
+	victim := s.system.pid(processSource)
+	if victim == 0 || syscall.Kill(victim, syscall.SIGKILL) != nil {
+		return 0, nil
+	}
+	s.watchRecovery(ctx, processSource, victim)
+	return 1, nil
+}
+
 // replay has every reader read every topic from its beginning. The dispatcher is
 // down meanwhile, since Kafka changes the offsets of nobody who reads.
 func (s *chaos) replay(ctx context.Context) (records int, err error) {
@@ -70,12 +93,12 @@ func rewind(ctx context.Context, client *kgo.Client) (records int, err error) {
 		if err := dismiss(ctx, client, group); err != nil {
 			return 0, err
 		}
-		committed, err := admin.FetchOffsets(ctx, group)
+		offsets, err := admin.FetchOffsets(ctx, group)
 		if err != nil {
 			return 0, fmt.Errorf("fetch offsets: %w", err)
 		}
 		first := kadm.Offsets{}
-		committed.Each(func(o kadm.OffsetResponse) {
+		offsets.Each(func(o kadm.OffsetResponse) {
 			records += int(o.At)
 			first.AddOffset(o.Topic, o.Partition, 0, -1)
 		})

@@ -43,7 +43,7 @@ type options struct {
 	Kills  int     `default:"0" help:"How many processes are killed; 0 is three for each hundred orders, and at least two of each process."`
 
 	Without    []string `help:"Kinds of faults to leave out: ${kinds}. The report names them." placeholder:"KIND,..."`
-	KafkaAlone bool     `help:"Kill functions and the dispatcher only, and have order-recovery send nothing again that Kafka has: what KafkaSource promises must do by itself."`
+	KafkaAlone bool     `help:"Kill functions and the dispatcher only, the one while it waits for the other too, and have order-recovery send nothing again that Kafka has: what KafkaSource promises must do by itself."`
 	Mutant     string   `help:"Break the system on purpose before: ${mutants}. Then a violation is what should be found." placeholder:"NAME"`
 	Other      string   `help:"Folder with a program function of another release, to upgrade to and roll back from; else another build of the same." type:"existingdir" placeholder:"FOLDER"`
 

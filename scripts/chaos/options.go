@@ -26,7 +26,7 @@ func (o *options) complete() error {
 		o.KafkaAlone = o.KafkaAlone || mutant.alone
 	}
 	if o.KafkaAlone {
-		o.Without = slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill })
+		o.Without = slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill || kind == kindStrand })
 	}
 	return o.absolute()
 }
@@ -65,13 +65,16 @@ func (o *options) kills(processes int) int {
 	return max(2*processes, int(killsPerOrder*float64(o.Orders)))
 }
 
-// recoveryAfter is the time after which order-recovery sends an event again: one that
-// Kafka has and nobody has handled, and one that Kafka never got, since who was to
-// send it died. The first is 10 minutes on a cluster; a storm that makes Kafka forget
-// would have to go on for as long. The second is always needed.
-func (o *options) recoveryAfter() (unhandled, unpublished string) {
+// unpublishedAfter is how long order-recovery waits for an event that its sink isn't
+// known to have, since who was to send it died. It is what it is on a cluster.
+const unpublishedAfter = 30 * time.Second
+
+// unhandledAfter is how long it waits for one that Kafka has and somebody hasn't
+// handled: 10 minutes on a cluster. A storm that makes Kafka forget would have to go
+// on for as long.
+func (o *options) unhandledAfter() time.Duration {
 	if o.KafkaAlone {
-		return "24h", "30s"
+		return 24 * time.Hour
 	}
-	return "60s", "30s"
+	return time.Minute
 }

@@ -57,9 +57,7 @@ func (o *options) predict(away string, outage time.Duration) (time.Duration, str
 	switch away {
 	case processSink, processBroker:
 		// The storefront takes orders meanwhile; nobody delivers them again.
-		_, unpublished := o.recoveryAfter()
-		after, _ := time.ParseDuration(unpublished)
-		return again + after + pings, fmt.Sprintf("restart %s, order-recovery after %s at the next minute, last backoff %s, backlog %s", restart, after, lastBackoff(outage), round(backlog))
+		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, order-recovery after %s at the next minute, last backoff %s, backlog %s", restart, unpublishedAfter, lastBackoff(outage), round(backlog))
 	case processSource:
 		return restart + rejoin + backlog, fmt.Sprintf("restart %s, session and rebalance %s, backlog %s", restart, rejoin, round(backlog))
 	default:

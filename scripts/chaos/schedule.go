@@ -9,6 +9,7 @@ import (
 // The kinds of faults.
 const (
 	kindKill      = "kill"
+	kindStrand    = "strand"    // the dispatcher dies while a function is away and events wait for it
 	kindDuplicate = "duplicate" // each delivery twice at once, and once more later
 	kindReorder   = "reorder"   // each delivery late by another time
 	kindDelay     = "delay"     // deliveries are held back, then all come at once
@@ -32,7 +33,7 @@ const everyFunction = "every function"
 // kinds lists all kinds, in the order of the report.
 func kinds() []string {
 	return []string{
-		kindKill, kindDuplicate, kindReorder, kindDelay, kindReplay, kindLostTail, kindRefuse, kindLoseReply, kindSilence, kindLate,
+		kindKill, kindStrand, kindDuplicate, kindReorder, kindDelay, kindReplay, kindLostTail, kindRefuse, kindLoseReply, kindSilence, kindLate,
 		kindGarbage, kindCut, kindHalfOpen, kindSlow, kindDisk, kindClock, kindUpgrade,
 	}
 }
@@ -127,7 +128,7 @@ func (on targets) choose(kind string, random *rand.Rand) string {
 		return pick(random, on.outside).String()
 	case kindCut, kindHalfOpen, kindSlow:
 		return pick(random, on.links).String()
-	case kindDuplicate, kindReorder, kindDelay:
+	case kindStrand, kindDuplicate, kindReorder, kindDelay:
 		return pick(random, on.readers)
 	case kindUpgrade:
 		return everyFunction

@@ -203,6 +203,8 @@ func (s *chaos) strike(ctx context.Context, f fault) (met int, err error) {
 		return s.network.gateways[f.Target].meddle(ctx, f), nil
 	case kindCut, kindHalfOpen, kindSlow:
 		return s.network.disturb(ctx, f)
+	case kindStrand:
+		return s.strand(ctx, f)
 	case kindReplay:
 		return s.replay(ctx)
 	case kindLostTail:
@@ -243,6 +245,7 @@ func (s *chaos) customers(ctx context.Context) error {
 	if _, is := errors.AsType[*exec.ExitError](err); is {
 		text := trouble.String()
 		s.report.violation("customers: " + strings.TrimSpace(text[strings.LastIndex(text, "simulate:")+len("simulate:"):]))
+		_ = s.deadLetters(ctx) // they say why an order stands still
 		return errors.Join(errViolated, s.stories(ctx, ""))
 	}
 	return err

@@ -133,10 +133,9 @@ const startTimeout = 3 * time.Minute
 
 // start runs the system and waits until it says that it is ready.
 func (s *system) start(ctx context.Context, through string) error {
-	unhandled, unpublished := s.options.recoveryAfter()
 	args := []string{
 		"run", "--root", s.options.Root, "--state", s.state(), "--port-offset", strconv.Itoa(s.options.PortOffset),
-		"--set", "RECOVER_UNHANDLED_AFTER=" + unhandled, "--set", "RECOVER_AFTER=" + unpublished,
+		"--set", "RECOVER_UNHANDLED_AFTER=" + s.options.unhandledAfter().String(), "--set", "RECOVER_AFTER=" + unpublishedAfter.String(),
 	}
 	if through != "" {
 		args = append(args, "--through", through)

@@ -55,8 +55,9 @@ func (o *options) predict(away string, outage time.Duration) (time.Duration, str
 	backlog := time.Duration(o.Rate * (outage + beforehand).Seconds() / capacity * float64(time.Second))
 	again := restart + lastBackoff(outage) + backlog
 	switch away {
-	case processSink, processBroker:
-		// The storefront takes orders meanwhile; nobody delivers them again.
+	case processSink, processBroker, processPostgres:
+		// The storefront takes orders meanwhile, which nobody delivers again. And
+		// without a database nobody notes that a sink has an event.
 		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, order-recovery after %s at the next minute, last backoff %s, backlog %s", restart, unpublishedAfter, lastBackoff(outage), round(backlog))
 	case processSource:
 		return restart + rejoin + backlog, fmt.Sprintf("restart %s, session and rebalance %s, backlog %s", restart, rejoin, round(backlog))

@@ -15,6 +15,7 @@ ORDERS ?= 500
 FUZZTIME ?= 30s
 RATE ?= 50
 SEED ?= 1
+SCHEDULES ?= 500
 RUN_ARGS = --state $(STATE) --port-offset $(PORT_OFFSET)
 # The addresses and keys of the running system, for what is run beside it.
 WITH_ENV = environment=$$(bin/orderflow env --state $(STATE)) && set -a && eval "$$environment" &&
@@ -53,8 +54,9 @@ e2e: build ## Run the tests of the whole system, in processes and a browser
 	go test -count=1 -timeout 20m ./infra/local/e2e/...
 
 .PHONY: simulation
-simulation: ## Run the functions in a simulated world, under faults drawn from a seed (ORDERS=100000 SEED=1)
-	@cd infra/local/simulation && go test -count=1 -v -run '^TestOrders|^TestEvery' . -orders=$(ORDERS) -seed=$(SEED)
+simulation: ## Run the functions in a simulated world, under faults drawn from a seed (ORDERS=100000 SEED=1 SCHEDULES=2000)
+	@cd infra/local/simulation && go test -count=1 -v -timeout 30m -run '^TestOrders' . -orders=$(ORDERS) -seed=$(SEED)
+	@cd infra/local/simulation && go test -count=1 -v -timeout 30m -run '^TestEvery' . -schedules=$(SCHEDULES)
 
 .PHONY: mutations
 mutations: ## Break the code on purpose, place by place, and see that the simulation notices

@@ -54,7 +54,7 @@ e2e: build ## Run the tests of the whole system, in processes and a browser
 	go test -count=1 -timeout 20m ./infra/local/e2e/...
 
 .PHONY: simulation
-simulation: ## Run the functions in a simulated world, under faults drawn from a seed (ORDERS=100000 SEED=1 SCHEDULES=2000)
+simulation: ## Run the functions in a simulated world, under faults drawn from a seed (ORDERS=100000 SEED=1 SCHEDULES=4000)
 	@cd infra/local/simulation && go test -count=1 -v -timeout 30m -run '^TestOrders' . -orders=$(ORDERS) -seed=$(SEED)
 	@cd infra/local/simulation && go test -count=1 -v -timeout 30m -run '^TestEvery' . -schedules=$(SCHEDULES)
 

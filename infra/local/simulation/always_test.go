@@ -13,7 +13,7 @@ import (
 // failure is the first thing that went wrong in a world.
 type failure struct{ kind, text string }
 
-func (w *world) fail(kind, format string, args ...any) {
+func (w *world) failf(kind, format string, args ...any) {
 	if w.failure == nil {
 		w.failure = &failure{kind, fmt.Sprintf(format, args...)}
 		if w.trace != nil {
@@ -52,7 +52,7 @@ func (w *world) watch(op memdb.Op) {
 		case !there || before == now:
 			continue
 		case before == "" && now != events.StatusPlaced, before != "" && !events.CanMove(before, now):
-			w.fail("move", "%s goes from %q to %q", w.nameOf(id.String()), before, now)
+			w.failf("move", "%s goes from %q to %q", w.nameOf(id.String()), before, now)
 		}
 		w.status[id] = now
 	}
@@ -62,14 +62,14 @@ func (w *world) watch(op memdb.Op) {
 func (w *world) checkPublished(name, order string, body []byte) {
 	id, err := uuid.Parse(order)
 	if err != nil {
-		w.fail("published", "%s of no order", name)
+		w.failf("published", "%s of no order", name)
 		return
 	}
 	switch e, there := w.db.Event(id, name); {
 	case !there:
-		w.fail("published", "%s of %s comes to its sink, but isn't committed", name, w.nameOf(order))
+		w.failf("published", "%s of %s comes to its sink, but isn't committed", name, w.nameOf(order))
 	case !bytes.Equal(e.Data, body):
-		w.fail("published", "%s of %s comes to its sink as another than is committed", name, w.nameOf(order))
+		w.failf("published", "%s of %s comes to its sink as another than is committed", name, w.nameOf(order))
 	}
 }
 
@@ -87,11 +87,11 @@ func (w *world) checkAnswered(m *message) {
 		}
 		handled = true
 		if e.Type != nil && w.broker.accepted[m.order+"/"+e.Name] == 0 {
-			w.fail("answered", "%s answers %s by 2xx before the sink has %s", m.reader, m.name(w), e.Name)
+			w.failf("answered", "%s answers %s by 2xx before the sink has %s", m.reader, m.name(w), e.Name)
 		}
 	}
 	if !handled {
-		w.fail("answered", "%s answers %s by 2xx and has not written it down", m.reader, m.name(w))
+		w.failf("answered", "%s answers %s by 2xx and has not written it down", m.reader, m.name(w))
 	}
 }
 
@@ -103,7 +103,7 @@ func (w *world) checkMoney() {
 	last := w.provider.ledger[len(w.provider.ledger)-1]
 	for _, other := range w.provider.ledger[:len(w.provider.ledger)-1] {
 		if other.OrderID == last.OrderID && other.Kind == last.Kind {
-			w.fail("money", "%s of %s is made twice", last.Kind, w.nameOf(last.OrderID))
+			w.failf("money", "%s of %s is made twice", last.Kind, w.nameOf(last.OrderID))
 		}
 	}
 }

@@ -47,8 +47,9 @@ func budgets() []budget {
 // Every interleaving of one order's events, its calls and its customer, with
 // processes that die or lose an answer after any of their calls, an event that comes
 // twice and one that doesn't come. Steps that nobody else can see, as those within
-// a transaction, aren't interleaved; nor is what order-analytics does.
-func TestEverySchedule(t *testing.T) {
+// a transaction, aren't interleaved; nor is what order-analytics does. The log says
+// whether there was time for all of them.
+func TestEverySchedule(t *testing.T) { //nolint:tparallel // its parts use all cores each
 	t.Parallel()
 	for name, v := range map[string]struct {
 		method  string

@@ -111,7 +111,7 @@ func (w *world) takeNote(m *message) {
 		})
 	})
 	if err != nil && !errors.Is(err, orderlog.ErrHandled) {
-		w.fail("notes", "%s of %s can't be noted: %v", m.event, w.nameOf(m.order), err)
+		w.failf("notes", "%s of %s can't be noted: %v", m.event, w.nameOf(m.order), err)
 	}
 }
 
@@ -145,10 +145,10 @@ func (w *world) deliver(m *message) {
 		var refused *refusedError
 		switch {
 		case errors.As(err, &refused):
-			w.fail("refused", "%s refuses %s: %v", m.reader, m.name(w), err)
+			w.failf("refused", "%s refuses %s: %v", m.reader, m.name(w), err)
 		case err != nil:
 			if m.failures++; m.failures > maxFailures {
-				w.fail("rest", "%s never handles %s: %v", m.reader, m.name(w), err)
+				w.failf("rest", "%s never handles %s: %v", m.reader, m.name(w), err)
 			}
 			again()
 		default:

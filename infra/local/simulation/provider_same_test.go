@@ -21,11 +21,11 @@ func TestProviderAnswersAsTheSandbox(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
-	real, err := sandbox.New(sandbox.Options{Dir: t.TempDir(), Key: "key", Clock: clock})
+	sandboxed, err := sandbox.New(sandbox.Options{Dir: t.TempDir(), Key: "key", Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer real.Close()
+	defer sandboxed.Close()
 	simulated, random := newProvider(clock), rand.New(rand.NewPCG(3, 0))
 	methods := []string{"pm_card_visa", "pm_card_visa_chargeDeclined", "pm_card_chargeCustomerFail", "pm_card_authorisationExpires"}
 	answers := map[string]int{}
@@ -38,7 +38,7 @@ func TestProviderAnswersAsTheSandbox(t *testing.T) {
 		switch random.IntN(3) {
 		case 0:
 			asked := payment.AuthoriseRequest{OrderID: order, Amount: money(100 + int64(random.IntN(2))), Method: methods[n%len(methods)]}
-			body, _ = json.Marshal(asked)
+			body = encode(asked)
 			path, key = "/v1/payments", fmt.Sprintf("authorise/%s/%d", order, random.IntN(2))
 		case 1:
 			path, key = "/v1/payments/"+order+"/capture", "capture/"+order
@@ -48,7 +48,7 @@ func TestProviderAnswersAsTheSandbox(t *testing.T) {
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", key)
 		w := httptest.NewRecorder()
-		real.ServeHTTP(w, r)
+		sandboxed.ServeHTTP(w, r)
 		status, answer := simulated.serve(http.MethodPost, path, key, body)
 		if want, got := plainAnswer(w.Code, w.Body.Bytes()), plainAnswer(status, answer); got != want {
 			t.Fatalf("%s with %s and key %s: simulated %s, sandbox %s", path, body, key, got, want)
@@ -72,8 +72,7 @@ func plainAnswer(status int, body []byte) string {
 		return fmt.Sprint(status, err)
 	}
 	answer.ID = fmt.Sprint(answer.ID != "")
-	encoded, _ := json.Marshal(answer)
-	return fmt.Sprintf("%d %s", status, encoded)
+	return fmt.Sprintf("%d %s", status, encode(answer))
 }
 
 func money(amount int64) events.Money { return events.Money{Amount: amount, Currency: "EUR"} }

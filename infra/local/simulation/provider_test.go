@@ -155,11 +155,15 @@ func (p *provider) move(a *account, kind payment.Kind) {
 }
 
 func answer(p payment.Payment) (int, []byte) {
-	encoded, err := json.Marshal(p)
+	return http.StatusOK, encode(p)
+}
+
+func encode(plain any) []byte {
+	encoded, err := json.Marshal(plain)
 	if err != nil {
-		panic(err) // a payment is plain data
+		panic(err) // it is plain data
 	}
-	return http.StatusOK, encoded
+	return encoded
 }
 
 func problem(status int, code payment.Code) (int, []byte) {

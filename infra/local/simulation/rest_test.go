@@ -31,7 +31,7 @@ func (w *world) rest() {
 			w.sweep()
 		}
 	}
-	w.fail("rest", "after %d sweeps of order-recovery not all is done: %s", maxSweeps, w.unsettled())
+	w.failf("rest", "after %d sweeps of order-recovery not all is done: %s", maxSweeps, w.unsettled())
 }
 
 // outage has order-recovery sweep while no sink takes anything.
@@ -60,7 +60,7 @@ func (w *world) goOn() {
 		}
 		w.do(next)
 		if w.step > maxSteps {
-			w.fail("rest", "%d steps, and no end", w.step)
+			w.failf("rest", "%d steps, and no end", w.step)
 		}
 	}
 }

@@ -131,10 +131,10 @@ func (w *world) do(c choice) {
 }
 
 func (w *world) crash(c choice) {
-	switch {
-	case c.verb == dieAfter:
+	switch c.verb {
+	case dieAfter:
 		c.call.attempt()
-	case c.verb == dieUnder:
+	case dieUnder:
 		w.broker.late = append(w.broker.late, &request{c.call.what, c.call.thread.process.name, c.call.attempt})
 	}
 	w.kill(c.call.thread.process)

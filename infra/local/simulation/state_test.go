@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"encoding/json"
 	"fmt"
 	"hash/fnv"
 	"maps"
@@ -40,8 +39,7 @@ func (w *world) state(spent budget) uint64 {
 	for _, o := range w.orders {
 		fmt.Fprintln(h, o.answered, o.placing, o.cancelled, o.canceling, o.tooLate)
 	}
-	provider, _ := json.Marshal(w.provider.payments)
-	h.Write(provider)
+	h.Write(encode(w.provider.payments))
 	fmt.Fprintln(h, slices.Sorted(maps.Keys(w.provider.first)))
 	return h.Sum64()
 }

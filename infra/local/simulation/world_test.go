@@ -169,7 +169,7 @@ func (w *world) settle() {
 	}
 	slices.SortStableFunc(w.broker.late, func(a, b *request) int { return compareText(a.what+a.process, b.what+b.process) })
 	if err := w.db.Refused(); err != nil {
-		w.fail("statement", "%v", err)
+		w.failf("statement", "%v", err)
 	}
 }
 
@@ -238,7 +238,7 @@ func (w *world) answer(c *call, err error) {
 
 // pass lets time pass, so that whoever waits for it goes on.
 func (w *world) pass(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // in a bubble of synctest it is how the clock is moved on
 	w.settle()
 }
 

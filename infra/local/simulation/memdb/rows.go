@@ -102,21 +102,32 @@ func assign(dest, value any) error {
 	return reflected(reflect.ValueOf(dest).Elem(), value)
 }
 
+// fits keeps a number from becoming the string of its character.
+func fits(from, to reflect.Value) bool {
+	return from.CanConvert(to.Type()) && (to.Kind() == reflect.String) == (from.Kind() == reflect.String)
+}
+
+func null(to reflect.Value) error {
+	if to.Kind() != reflect.Pointer && to.Kind() != reflect.Slice {
+		return fmt.Errorf("%w: null into %s", errScan, to.Type())
+	}
+	to.SetZero()
+	return nil
+}
+
 func reflected(to reflect.Value, value any) error {
 	from := reflect.ValueOf(value)
 	switch {
-	case value == nil && (to.Kind() == reflect.Pointer || to.Kind() == reflect.Slice):
-		to.SetZero()
 	case value == nil:
-		return fmt.Errorf("%w: null into %s", errScan, to.Type())
+		return null(to)
 	case to.Kind() == reflect.Pointer && from.Kind() != reflect.Pointer:
 		to.Set(reflect.New(to.Type().Elem()))
 		return reflected(to.Elem(), value)
 	case from.Kind() == reflect.Pointer && from.IsNil():
-		return reflected(to, nil)
+		return null(to)
 	case from.Kind() == reflect.Pointer && to.Kind() != reflect.Pointer:
 		return reflected(to, from.Elem().Interface())
-	case from.CanConvert(to.Type()) && (to.Kind() == reflect.String) == (from.Kind() == reflect.String):
+	case fits(from, to):
 		to.Set(from.Convert(to.Type()))
 	default:
 		return fmt.Errorf("%w: %s into %s", errScan, from.Type(), to.Type())

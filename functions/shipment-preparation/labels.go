@@ -89,7 +89,7 @@ func (l labels) put(ctx context.Context, key string, pdf []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	sum := sha256.Sum256(pdf)
-	_, err := l.client.PutObject(ctx, &s3.PutObjectInput{
+	stored, err := l.client.PutObject(ctx, &s3.PutObjectInput{
 		Bucket: aws.String(l.bucket), Key: aws.String(key), Body: bytes.NewReader(pdf),
 		ContentType: aws.String("application/pdf"), ContentLength: aws.Int64(int64(len(pdf))),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
@@ -98,8 +98,15 @@ func (l labels) put(ctx context.Context, key string, pdf []byte) error {
 	if err != nil {
 		return fmt.Errorf("store label: %w", err)
 	}
+	if aws.ToString(stored.ETag) == "" {
+		return errNotS3
+	}
 	return nil
 }
+
+// errNotS3 says that somebody else has answered in S3's place, as a proxy with a page
+// of its own: S3 gives whatever it stores a tag. The client takes any 200 for a yes.
+var errNotS3 = errors.New("store label: the answer isn't S3's, it has no ETag")
 
 // remove takes a label back, if there is one.
 func (l labels) remove(ctx context.Context, key string) error {

@@ -4,9 +4,10 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit 2
 
+# A KafkaSource tries for seven minutes: only then is an event lost for good.
 storm() { # mutant, exit status wanted
 	echo "== mutant $1"
-	bin/chaos/chaos --mutant="$1" --orders=200 --rate=6 --kills=16 --settle=150s --dir="$(mktemp -d /var/tmp/orderflow-mutant-XXXXXX)"
+	bin/chaos/chaos --mutant="$1" --orders=200 --rate=6 --kills=16 --settle=8m --dir="$(mktemp -d /var/tmp/orderflow-mutant-XXXXXX)"
 	local status=$?
 	if [ "$status" -ne "$2" ]; then
 		echo "mutant $1: chaos ended with $status, want $2" >&2

@@ -28,13 +28,14 @@ func FuzzMessage(f *testing.F) {
 	}
 	f.Add("", []byte("\r\n\x00\xff"), []byte("x"))
 	var got []byte
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Injected") != "" {
 			panic("a value has become a header")
 		}
 		got, _ = io.ReadAll(r.Body)
 	}))
 	server.Config.MaxHeaderBytes = 16 << 20
+	server.Start()
 	f.Cleanup(server.Close)
 	to, err := url.Parse(server.URL)
 	if err != nil {

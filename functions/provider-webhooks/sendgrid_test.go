@@ -259,11 +259,11 @@ func TestNothingForStrangers(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{w, http.MethodGet, "/", http.StatusNotFound}, {w, http.MethodPost, "/", http.StatusNotFound},
+		{w, http.MethodGet, "/", http.StatusNoContent}, {w, http.MethodPost, "/", http.StatusNotFound},
 		{w, http.MethodGet, "/sendgrid", http.StatusMethodNotAllowed}, {w, http.MethodPut, "/sendgrid", http.StatusMethodNotAllowed},
 		{w, http.MethodPost, "/sendgrid/x", http.StatusNotFound}, {w, http.MethodPost, "/stripe", http.StatusNotFound},
 		{bare, http.MethodPost, "/sendgrid", http.StatusNotFound}, {bare, http.MethodGet, "/sendgrid", http.StatusNotFound},
-		{bare, http.MethodGet, "/", http.StatusNotFound},
+		{bare, http.MethodGet, "/", http.StatusNoContent}, {bare, http.MethodGet, "/x", http.StatusNotFound},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), test.method, test.w.url+test.path, nil)
 		if err != nil {
@@ -275,7 +275,11 @@ func TestNothingForStrangers(t *testing.T) {
 		}
 		body, _ := io.ReadAll(response.Body)
 		response.Body.Close()
-		if response.StatusCode != test.want || string(body) != http.StatusText(test.want)+"\n" {
+		says := http.StatusText(test.want) + "\n"
+		if test.want == http.StatusNoContent {
+			says = ""
+		}
+		if response.StatusCode != test.want || string(body) != says {
 			t.Errorf("%s %s: %d %q, want %d and no more", test.method, test.path, response.StatusCode, body, test.want)
 		}
 	}

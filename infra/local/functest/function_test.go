@@ -110,7 +110,7 @@ func callStorefront(t *testing.T, url string) {
 func callWebhooks(t *testing.T, url string) {
 	t.Helper()
 	invoke(t, "provider-webhooks")
-	if got := get(t, url+"/", ""); got.status != http.StatusNotFound {
+	if got := get(t, url+"/", ""); got.status != http.StatusNoContent || got.body != "" {
 		t.Errorf("GET /: %d %s", got.status, got.body)
 	}
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/sendgrid", strings.NewReader("[]"))

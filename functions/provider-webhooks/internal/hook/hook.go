@@ -65,6 +65,9 @@ func New(o Options) http.Handler {
 			refuse(w, http.StatusMethodNotAllowed)
 		})
 	}
+	// That somebody is there, as func invoke asks, and no more. A provider that is sent
+	// to the wrong place must not take it for its own.
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound) })
 	return mux
 }

@@ -109,7 +109,6 @@ func (e *explorer) run() {
 		workers.Go(func() {
 			for prefix := range e.work {
 				e.follow(prefix)
-				e.done()
 			}
 		})
 	}
@@ -150,6 +149,7 @@ func (e *explorer) done() {
 // until the end or a state that was seen. What else could have been chosen is left
 // for later.
 func (e *explorer) follow(prefix []uint16) {
+	defer e.done() // also where a test that has failed ends this goroutine: others wait
 	var failure *failure
 	var story []string
 	synctest.Test(e.t, func(*testing.T) {

@@ -102,7 +102,7 @@ const patience = 2 * time.Minute
 // Await waits until an order stands somewhere.
 func (p *Pipeline) Await(t *testing.T, order Order, status string) {
 	t.Helper()
-	p.AwaitAnswer(t, status, `select status || coalesce(' ' || cancel_reason, '') from orders where id = $1`, order.ID)
+	localtest.Eventually(t, "the order is "+status, patience, func() bool { return p.Status(t, order) == status })
 }
 
 // AwaitAnswer waits until the database gives an answer.

@@ -17,9 +17,6 @@ where t.sku = @sku
 order by t.id desc
 limit @page;
 
--- name: HasArticle :one
-select exists (select from products where sku = @sku);
-
 -- name: InsertAct :many
 -- Nothing where the reference is on record. Who is about to write it is waited for.
 insert into stock_acts (action, reference, reason, actor)
@@ -32,6 +29,13 @@ select id, action, actor, at from stock_acts where reference = @reference::text;
 
 -- name: ListActLines :many
 select sku, quantity from stock_act_lines where act_id = @act_id order by sku;
+
+-- name: OpenStock :exec
+-- An empty stock for what is taken in for the first time. Whoever opens the same is
+-- waited for, so that LockStock finds every article, and locks it in its turn.
+insert into stock (sku, opening, on_hand)
+select sku, 0, 0 from products where sku = any (@skus::text[]) order by sku
+on conflict (sku) do nothing;
 
 -- name: LockStock :many
 -- In SKU order, as everybody who locks stock.

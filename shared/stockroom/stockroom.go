@@ -184,6 +184,9 @@ func lockFor(ctx context.Context, queries *store.Queries, lines []Line) error {
 	for _, line := range lines {
 		skus = append(skus, line.SKU)
 	}
+	if err := queries.OpenStock(ctx, skus); err != nil {
+		return fmt.Errorf("open stock: %w", err)
+	}
 	rows, err := queries.LockStock(ctx, skus)
 	if err != nil {
 		return fmt.Errorf("lock stock: %w", err)
@@ -195,11 +198,7 @@ func lockFor(ctx context.Context, queries *store.Queries, lines []Line) error {
 	for _, line := range lines {
 		row, stocked := stock[line.SKU]
 		if !stocked {
-			if is, err := queries.HasArticle(ctx, line.SKU); err != nil {
-				return fmt.Errorf("find %s: %w", line.SKU, err)
-			} else if !is {
-				return fmt.Errorf("%w: %s", ErrNoArticle, line.SKU)
-			}
+			return fmt.Errorf("%w: %s", ErrNoArticle, line.SKU)
 		}
 		if free := row.OnHand - row.Reserved; free+line.Quantity < 0 {
 			return fmt.Errorf("%w: of %s there are %d, of which orders hold %d", ErrReserved, line.SKU, row.OnHand, row.Reserved)

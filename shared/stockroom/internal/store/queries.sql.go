@@ -35,17 +35,6 @@ func (q *Queries) FindAct(ctx context.Context, reference string) (FindActRow, er
 	return i, err
 }
 
-const hasArticle = `-- name: HasArticle :one
-select exists (select from products where sku = $1)
-`
-
-func (q *Queries) HasArticle(ctx context.Context, sku string) (bool, error) {
-	row := q.db.QueryRow(ctx, hasArticle, sku)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
-}
-
 const insertAct = `-- name: InsertAct :many
 insert into stock_acts (action, reference, reason, actor)
 values ($1, $2, $3, $4)
@@ -275,4 +264,17 @@ func (q *Queries) LockStock(ctx context.Context, skus []string) ([]LockStockRow,
 		return nil, err
 	}
 	return items, nil
+}
+
+const openStock = `-- name: OpenStock :exec
+insert into stock (sku, opening, on_hand)
+select sku, 0, 0 from products where sku = any ($1::text[]) order by sku
+on conflict (sku) do nothing
+`
+
+// An empty stock for what is taken in for the first time. Whoever opens the same is
+// waited for, so that LockStock finds every article, and locks it in its turn.
+func (q *Queries) OpenStock(ctx context.Context, skus []string) error {
+	_, err := q.db.Exec(ctx, openStock, skus)
+	return err
 }

@@ -1,6 +1,8 @@
 package local
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -206,8 +208,18 @@ func (p *plan) kafkaSink() supervisor.Process {
 
 func (p *plan) kafkaSource() supervisor.Process {
 	p = p.seenBy(kafkaSource)
-	args := append([]string{p.manifestArg(), p.brokersArg(), "--ingress=" + p.addresses.URL(kafkaSink), p.servicesArg()}, p.detour(kafkaSource)...)
+	args := append([]string{
+		p.manifestArg(), p.brokersArg(), "--ingress=" + p.addresses.URL(kafkaSink), p.servicesArg(), "--instance=" + p.instance(),
+	}, p.detour(kafkaSource)...)
 	return p.role(kafkaSource, tierWork, nil, args...)
+}
+
+// instance names this system's dispatcher, whenever it is started: a state folder
+// has one system at a time, and other systems may use the same Kafka.
+func (p *plan) instance() string {
+	host, _ := os.Hostname() // without it two machines would have to use one path
+	sum := sha256.Sum256([]byte(host + "\x00" + p.State))
+	return "orderflow-" + hex.EncodeToString(sum[:8])
 }
 
 func (p *plan) pingSource() supervisor.Process {

@@ -16,26 +16,32 @@ import (
 // dispatcher of its own, one that can be killed.
 const childSource = "KAFKASOURCE_TEST_CHILD"
 
-const childSession = 500 * time.Millisecond
+// child is what such a dispatcher is told.
+type child struct {
+	Source   kafkasource.Source
+	Instance string
+	Session  time.Duration
+}
 
-func runChild(job string) int {
-	var source kafkasource.Source
-	if err := json.Unmarshal([]byte(job), &source); err != nil {
+func runChild(text string) int {
+	var job child
+	if err := json.Unmarshal([]byte(text), &job); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
 	err := kafkasource.Run(context.Background(), kafkasource.Config{
-		Sources: []kafkasource.Source{source}, Logger: quiet(), CommitInterval: time.Hour, SessionTimeout: childSession,
+		Sources: []kafkasource.Source{job.Source}, Logger: quiet(), CommitInterval: time.Hour,
+		SessionTimeout: job.Session, Instance: job.Instance,
 	})
 	fmt.Fprintln(os.Stderr, err)
 	return 1
 }
 
-// startChild runs a source in a process that never commits by itself, and
-// returns how to kill it.
-func startChild(t *testing.T, source kafkasource.Source) (kill func()) {
+// start runs a source in a process that never commits by itself, and returns how
+// to kill it.
+func (c child) start(t *testing.T) (kill func()) {
 	t.Helper()
-	job, err := json.Marshal(source)
+	job, err := json.Marshal(c)
 	if err != nil {
 		t.Fatalf("encode source: %v", err)
 	}

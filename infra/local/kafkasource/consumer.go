@@ -2,12 +2,16 @@ package kafkasource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // What Knative's consumers are set to.
@@ -35,7 +39,12 @@ type consumer struct {
 	// that began while it was still ours.
 	committing sync.Mutex
 	commitDown bool
+
+	// stop ends run, with a reason that run returns.
+	stop context.CancelCauseFunc
 }
+
+var _ kgo.HookGroupManageError = (*consumer)(nil)
 
 func newConsumer(source Source, config Config, reach *reachability) *consumer {
 	return &consumer{
@@ -49,6 +58,8 @@ func newConsumer(source Source, config Config, reach *reachability) *consumer {
 // and repeats little: no more records, the requests under way, the offsets, the
 // group.
 func (c *consumer) run(ctx context.Context) error {
+	ctx, c.stop = context.WithCancelCause(ctx)
+	defer c.stop(nil)
 	if err := c.startAtEnd(ctx); err != nil {
 		return err
 	}
@@ -68,7 +79,18 @@ func (c *consumer) run(ctx context.Context) error {
 	grace.Stop()
 	committer.Wait()
 	c.leave(context.WithoutCancel(ctx))
+	if cause := context.Cause(ctx); errors.Is(cause, ErrReplaced) {
+		return fmt.Errorf("kafka source %s: %w", c.source.Name, cause)
+	}
 	return nil
+}
+
+// OnGroupManageError implements kgo.HookGroupManageError. A client that is told
+// that another has its place would ask for it again and again.
+func (c *consumer) OnGroupManageError(err error) {
+	if errors.Is(err, kerr.FencedInstanceID) {
+		c.stop(fmt.Errorf("%w: %s", ErrReplaced, c.config.Instance))
+	}
 }
 
 func (c *consumer) open(ctx context.Context, sender *sender) error {
@@ -100,8 +122,20 @@ func (c *consumer) connecting() []kgo.Opt {
 	return options
 }
 
+// membership is what makes the consumer a static member of its group, which its
+// successor replaces. A name counts within a group only, and sources may share one.
+func (c *consumer) membership() []kgo.Opt {
+	if c.config.Instance == "" {
+		return nil
+	}
+	return []kgo.Opt{
+		kgo.InstanceID(strings.Join([]string{c.config.Instance, c.source.Namespace, c.source.Name}, ".")),
+		kgo.WithHooks(c),
+	}
+}
+
 func (c *consumer) options() []kgo.Opt {
-	return append(c.connecting(),
+	return append(append(c.connecting(), c.membership()...),
 		kgo.ConsumerGroup(c.source.ConsumerGroup),
 		kgo.ConsumeTopics(c.source.Topics...),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
@@ -202,9 +236,32 @@ func (c *consumer) noteCommit(err error) {
 func (c *consumer) leave(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	if err := c.client.LeaveGroupContext(ctx); err != nil {
+	member, _ := c.client.GroupMetadata()
+	err := c.client.LeaveGroupContext(ctx)
+	if err == nil && c.config.Instance != "" {
+		err = c.giveUpPlace(ctx, member)
+	}
+	if err != nil {
 		c.logger.Warn("kafka source left its group without saying so", "err", err)
 	}
 	c.client.CloseAllowingRebalance()
 	c.logger.Info("kafka source has stopped")
+}
+
+// giveUpPlace says for a static member that it leaves, which its client doesn't: it
+// expects to be back. It is said by the member's id, and without its name: that may
+// be a successor's by now.
+func (c *consumer) giveUpPlace(ctx context.Context, member string) error {
+	if member == "" {
+		return nil
+	}
+	one := kmsg.NewLeaveGroupRequestMember()
+	one.MemberID = member
+	request := kmsg.NewPtrLeaveGroupRequest()
+	request.Group, request.MemberID, request.Members = c.source.ConsumerGroup, member, append(request.Members, one)
+	response, err := request.RequestWith(ctx, c.client)
+	if err != nil {
+		return fmt.Errorf("leave group: %w", err)
+	}
+	return kerr.ErrorForCode(response.ErrorCode)
 }

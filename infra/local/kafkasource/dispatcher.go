@@ -51,6 +51,11 @@ type Config struct {
 	// SessionTimeout is how long Kafka waits for a dispatcher that has gone
 	// silent before others get its partitions; 0 is 10 s.
 	SessionTimeout time.Duration
+	// Instance names the dispatcher. One that starts under the name of one that was
+	// killed has its partitions at once; without a name it waits until Kafka no longer
+	// does for the dead. If two have the same name, the older one stops with
+	// ErrReplaced.
+	Instance string
 	// StopGrace is how long requests under way may take once Run has to stop;
 	// 0 is 2 s. What isn't finished then is delivered again after the start.
 	StopGrace time.Duration
@@ -76,8 +81,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
+// ErrReplaced says that another dispatcher has started under the same name.
+var ErrReplaced = errors.New("another dispatcher runs under the same name")
+
 // Run dispatches the events of all sources until ctx ends. A Kafka that is away
-// or a sink that is down is no error; a source that can't work is one.
+// or a sink that is down is no error; a source that can't work is one, and so is
+// ErrReplaced.
 func Run(ctx context.Context, config Config) error {
 	config = config.withDefaults()
 	var err error

@@ -124,10 +124,11 @@ func TestKilledBeforeCommit(t *testing.T) {
 	sink := newInbox(nil)
 	source := unordered(brokers, serve(t, sink))
 
-	kill := startChild(t, source)
+	const session = 500 * time.Millisecond
+	kill := child{Source: source, Session: session}.start(t)
 	sink.await(t, "first delivery", each(events, 1))
 	kill()
-	start(t, kafkasource.Config{Sources: []kafkasource.Source{source}, SessionTimeout: childSession})
+	start(t, kafkasource.Config{Sources: []kafkasource.Source{source}, SessionTimeout: session})
 	sink.await(t, "second delivery", each(events, 2))
 }
 

@@ -85,7 +85,8 @@ type kafkaSourceCommand struct {
 	manifests
 	services
 	kafka
-	Ingress string `help:"URL of the KafkaSinks' ingress, for dead letters." default:"http://127.0.0.1:8090"`
+	Ingress  string `help:"URL of the KafkaSinks' ingress, for dead letters." default:"http://127.0.0.1:8090"`
+	Instance string `help:"Name of the dispatcher: one that starts under the name of one that was killed has its partitions at once."`
 }
 
 // Run implements the command.
@@ -98,7 +99,9 @@ func (c *kafkaSourceCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return kafkasource.Run(ctx, kafkasource.Config{Sources: sources, Dial: local.Detours(c.Detour), Logger: logger()})
+	return kafkasource.Run(ctx, kafkasource.Config{
+		Sources: sources, Dial: local.Detours(c.Detour), Instance: c.Instance, Logger: logger(),
+	})
 }
 
 type pingSourceCommand struct {

@@ -35,9 +35,12 @@ const (
 	firstBackoff = 400 * time.Millisecond
 	// pings come once a minute.
 	pings = time.Minute
-	// rejoin is what Kafka takes to see that a dispatcher is gone, and to give the
-	// partitions to the next.
-	rejoin = 13 * time.Second
+	// rejoin is what a dispatcher takes to have its partitions: it gets the place of the
+	// one before.
+	rejoin = 2 * time.Second
+	// evidenceWait is how long a mail isn't sent again of which nobody knows whether it
+	// arrived: MAIL_EVIDENCE_WAIT as infra/local sets it.
+	evidenceWait = 30 * time.Second
 )
 
 // lastBackoff is the longest wait that a delivery can have begun in an outage: the
@@ -53,16 +56,24 @@ func lastBackoff(outage time.Duration) time.Duration {
 // predict says how long after its end an outage is felt, at most.
 func (o *options) predict(away string, outage time.Duration) (time.Duration, string) {
 	backlog := time.Duration(o.Rate * (outage + beforehand).Seconds() / capacity * float64(time.Second))
-	again := restart + lastBackoff(outage) + backlog
+	// Until it is at work again it is away still, and deliveries fail on.
+	backoff := lastBackoff(outage + restart)
+	again := restart + backoff + backlog
 	switch away {
 	case processSink, processBroker, processPostgres:
 		// The storefront takes orders meanwhile, which nobody delivers again. And
 		// without a database nobody notes that a sink has an event.
-		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, order-recovery after %s at the next minute, last backoff %s, backlog %s", restart, unpublishedAfter, lastBackoff(outage), round(backlog))
+		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, order-recovery after %s at the next minute, last backoff %s, backlog %s", restart, unpublishedAfter, backoff, round(backlog))
+	case processMailbox:
+		// What was under way when it died waits for evidence, which nobody may have.
+		if evidence := evidenceWait + lastBackoff(evidenceWait) - outage; evidence > restart+backoff {
+			return evidence + backlog, fmt.Sprintf("evidence of a mail under way %s from the beginning, last backoff %s, backlog %s", evidenceWait, lastBackoff(evidenceWait), round(backlog))
+		}
+		return again, fmt.Sprintf("restart %s, last backoff %s, backlog %s", restart, backoff, round(backlog))
 	case processSource:
-		return restart + rejoin + backlog, fmt.Sprintf("restart %s, session and rebalance %s, backlog %s", restart, rejoin, round(backlog))
+		return restart + rejoin + backlog, fmt.Sprintf("restart %s, its partitions %s, backlog %s", restart, rejoin, round(backlog))
 	default:
-		return again, fmt.Sprintf("restart %s, last backoff %s, backlog %s", restart, lastBackoff(outage), round(backlog))
+		return again, fmt.Sprintf("restart %s, last backoff %s, backlog %s", restart, backoff, round(backlog))
 	}
 }
 

@@ -24,3 +24,25 @@ func TestLastBackoff(t *testing.T) {
 		}
 	}
 }
+
+// TestPredict follows deliveries that fail until what is away is at work again, and
+// wants none to come later than predicted.
+func TestPredict(t *testing.T) {
+	t.Parallel()
+	const outage = 10 * time.Second
+	longest := time.Duration(0)
+	for first := time.Duration(0); first < outage+restart; first += time.Millisecond {
+		at, wait := first, firstBackoff
+		for at < outage+restart {
+			at += wait
+			wait *= 2
+		}
+		longest = max(longest, at-outage)
+	}
+	none := options{} // no backlog
+	for _, away := range []string{processPostgres, processBroker, processSink, processPayment, processMailbox, processS3, "inventory-update"} {
+		if predicted, _ := none.predict(away, outage); longest > predicted {
+			t.Errorf("%s: deliveries come up to %s after an outage of %s, predicted %s", away, longest, outage, predicted)
+		}
+	}
+}

@@ -188,12 +188,13 @@ chaos: build ## Let a storm of faults go over the whole system, and audit it (OR
 		$(if $(filter command line environment,$(origin RATE)),--rate=$(RATE)) $(if $(SEED),--seed=$(SEED)) \
 		$(if $(KILLS),--kills=$(KILLS)) $(if $(REPORT),--report=$(REPORT)) $(ARGS)
 
-# Each breaks a law of the system, and a storm must find it: exit status 1.
+# Each breaks a law of the system, and a storm must find it: exit status 1. ARGS are
+# options of bin/chaos/chaos.
 .PHONY: chaos-mutants
-chaos-mutants: build ## See that a storm catches a system that is broken on purpose
+chaos-mutants: build ## See that a storm catches a system that is broken on purpose (MUTANTS= some, ARGS=)
 	@mkdir -p bin/chaos
 	@go build -o bin/chaos/ ./scripts/simulate ./scripts/audit ./scripts/chaos
-	@scripts/chaos/mutants.sh
+	@scripts/chaos/mutants.sh $(addprefix -o ,$(ARGS)) $(MUTANTS)
 
 .PHONY: dead-letters
 dead-letters: build ## Deal with dead letters of the running system (ARGS="list", show, redrive, discard)

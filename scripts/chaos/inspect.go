@@ -19,21 +19,56 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// auditEvery audits what must hold at every moment, until the storm is over.
+// auditEvery looks for what must not be at any moment, until the storm is over.
 func (s *chaos) auditEvery(ctx context.Context, violated context.CancelCauseFunc) {
 	for pause(ctx, s.options.AuditEvery) {
-		text, code, err := s.audit(ctx, "--moving")
-		if ctx.Err() != nil || err != nil {
-			return
-		}
-		// What the audit looks at is under the storm as well: it may be unable to look.
-		s.tally.audited(code != exitUnable)
-		if code == exitViolated {
-			s.report.violation(failures(text))
-			violated(errors.Join(errViolated, s.stories(context.WithoutCancel(ctx), text)))
+		if err := s.auditMoving(ctx); errors.Is(err, errViolated) {
+			violated(err)
 			return
 		}
 	}
+}
+
+func (s *chaos) auditMoving(ctx context.Context) error {
+	text, code, err := s.audit(ctx, "--moving")
+	if ctx.Err() != nil || err != nil {
+		return err
+	}
+	// What the audit looks at is under the storm as well: it may be unable to look.
+	s.tally.audited(code != exitUnable)
+	if code == exitViolated {
+		s.report.violation(failures(text))
+		return errors.Join(errViolated, s.stories(context.WithoutCancel(ctx), text))
+	}
+	if err := s.oversold(ctx); err != nil {
+		return err
+	}
+	// One that is there stays: nobody is here who would deal with it.
+	return s.deadLetters(ctx)
+}
+
+// oversold looks for what a constraint of the database forbids. The audit needn't
+// ask; a mutant may have no constraint.
+func (s *chaos) oversold(ctx context.Context) error {
+	db, err := pgx.Connect(ctx, s.system.env["DATABASE_URL"])
+	if err != nil {
+		return fmt.Errorf("look at the stock: %w", err)
+	}
+	defer db.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing depends on it
+	rows, err := db.Query(ctx, `select format('oversold: of %s there are %s, and %s are reserved', sku, on_hand, reserved)
+		from stock where reserved > on_hand order by sku`)
+	if err != nil {
+		return fmt.Errorf("look at the stock: %w", err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look at the stock: %w", err)
+	}
+	if len(lines) > 0 {
+		s.report.violation(strings.Join(lines, "\n"))
+		return errViolated
+	}
+	return nil
 }
 
 // audit runs the audit, and returns what it writes and ends with.
@@ -109,7 +144,7 @@ func (s *chaos) auditAtRest(ctx context.Context) error {
 		return fmt.Errorf("audit: %s", text)
 	}
 	s.report.audit = text
-	return nil
+	return s.oversold(ctx)
 }
 
 // deadLetters must be none: whatever happened in the storm passed before a
@@ -121,7 +156,7 @@ func (s *chaos) deadLetters(ctx context.Context) error {
 	}
 	if !bytes.Contains(letters, []byte("\n0 letters")) {
 		s.report.violation("dead letters:\n" + string(letters))
-		return errors.Join(errViolated, s.stories(ctx, string(letters)))
+		return errors.Join(errViolated, s.stories(context.WithoutCancel(ctx), string(letters)))
 	}
 	return nil
 }
@@ -158,7 +193,7 @@ func (s *chaos) caughtUp(ctx context.Context) error {
 	var last error
 	left := int64(-1)
 	err = eventually(ctx, s.options.Settle, func() bool {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+		attempt, cancel := context.WithTimeout(ctx, kafkaAttempt)
 		defer cancel()
 		left, last = lag(attempt, admin)
 		return last == nil && left == 0

@@ -14,8 +14,15 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// kafkaLimit is how long something may be tried at a broker that is being killed.
-const kafkaLimit = 30 * time.Second
+const (
+	// kafkaLimit is how long something may be tried at a broker that is being killed. A
+	// storm can't go on without it, and one that can doesn't wait for it: it is long
+	// enough for a machine that does much else.
+	kafkaLimit = 2 * time.Minute
+	// kafkaAttempt is for one attempt: some calls for each of the groups, each of which
+	// the broker writes to its disk.
+	kafkaAttempt = 20 * time.Second
+)
 
 // takeDown holds a process, signals it and waits until it is gone. Release brings
 // it back.
@@ -71,7 +78,7 @@ func (s *chaos) replay(ctx context.Context) (records int, err error) {
 	defer client.Close()
 	var last error
 	err = eventually(ctx, kafkaLimit, func() bool {
-		attempt, cancel := context.WithTimeout(ctx, answerTimeout)
+		attempt, cancel := context.WithTimeout(ctx, kafkaAttempt)
 		defer cancel()
 		records, last = rewind(attempt, client)
 		return last == nil

@@ -48,7 +48,7 @@ type options struct {
 	Other      string   `help:"Folder with a program function of another release, to upgrade to and roll back from; else another build of the same." type:"existingdir" placeholder:"FOLDER"`
 
 	AuditEvery time.Duration `default:"20s" help:"How often to audit while the storm goes on."`
-	Settle     time.Duration `default:"5m" help:"How long the last order may take to its end after the storm."`
+	Settle     time.Duration `default:"10m" help:"How long the last order may take to its end after the storm; it is over as soon as all are."`
 	Rehearse   bool          `help:"Before the storm, take one part after the other away, and compare how long orders take to recover with what is predicted."`
 	Report     string        `help:"Write the report to a file too, as Markdown." placeholder:"FILE"`
 

@@ -15,10 +15,22 @@ type mutant struct {
 	text    string
 	program string // that is built anew
 	patches []patch
-	// alone has order-recovery out of the way, which would heal what Kafka loses:
-	// that is its office, and hides the mutant.
-	alone bool
+	// needs are the faults against which the law stands that is broken. They come by
+	// turns, besides kills of functions and of the dispatcher. Order-recovery is out of
+	// the way, which would heal what Kafka loses: that is its office, and hides the
+	// mutant.
+	needs []need
 }
+
+// need is a fault of a kind, and what it strikes.
+type need struct{ kind, target string }
+
+// What mutants need: a function away until the dispatcher has committed what it may
+// and is killed, which then brings all that was waiting at once; and a provider that
+// has done what it was asked, and isn't heard.
+func strands(function string) need { return need{kindStrand, function} }
+
+func loses(answer link) need { return need{kindLoseReply, answer.String()} }
 
 // patch replaces a text that is in a file exactly once.
 type patch struct{ file, old, replacement string }
@@ -29,7 +41,8 @@ func mutants() map[string]mutant {
 	return map[string]mutant{
 		"offset-committed-early": {
 			text:    "the dispatcher commits the offset of an event before its function has answered",
-			program: "orderflow", alone: true,
+			program: "orderflow",
+			needs:   []need{strands("inventory-update"), strands("shipment-preparation"), strands("payment-verification")},
 			patches: []patch{{
 				"infra/local/kafkasource/consumer.go",
 				"\t\tif delivery.deliver(ctx, record) == nil {\n\t\t\tc.offsets.finish(w, record.Offset)\n\t\t}\n",
@@ -40,7 +53,8 @@ func mutants() map[string]mutant {
 		// condition stands in the update, and a constraint has the last word.
 		"stock-check-outside-update": {
 			text:    "stock is checked without a lock, the update has no condition, and no constraint stands behind",
-			program: "both", alone: true,
+			program: "both",
+			needs:   []need{strands("inventory-update")},
 			patches: []patch{
 				{"functions/inventory-update/internal/store/queries.sql.go", "\n    for no key update\n", "\n"},
 				{"functions/inventory-update/internal/store/queries.sql.go", " and stock.on_hand - stock.reserved >= line.quantity", ""},
@@ -48,14 +62,29 @@ func mutants() map[string]mutant {
 				scarce(),
 			},
 		},
+		// The provider knows an order's payment by the order too, so that nobody pays
+		// twice: what is left to see is an order that it refuses and that stands still.
+		"no-idempotency-key": {
+			text:    "each attempt at a payment has a key of its own",
+			program: "function",
+			needs:   []need{loses(link{"payment-verification", processPayment})},
+			patches: []patch{{
+				"shared/payment/client.go", `step+"/"+orderID, encoded`, `fmt.Sprintf("%s/%s/%d", step, orderID, time.Now().UnixNano()), encoded`,
+			}},
+		},
 		"none": {
 			text:    "nothing is broken: the storm of the mutants has to be clean without them",
-			program: "orderflow", alone: true,
+			program: "orderflow",
+			needs: []need{
+				strands("inventory-update"), loses(link{"payment-verification", processPayment}),
+				strands("shipment-preparation"), strands("payment-verification"),
+			},
 			patches: []patch{scarce()},
 		},
 		"published-before-commit": {
 			text:    "the next event goes to its sink before the transaction is committed that it tells of",
-			program: "function", alone: true,
+			program: "function",
+			needs:   []need{strands("payment-verification"), strands("inventory-update")},
 			patches: []patch{{
 				"shared/stage/deliver.go",
 				"in.Now); err != nil {\n\t\treturn err\n\t}\n\treturn orderlog.Append(ctx, tx, *entry)\n",

@@ -19,16 +19,28 @@ func (o *options) complete() error {
 		}
 	}
 	if o.Mutant != "" {
-		mutant, known := mutants()[o.Mutant]
-		if !known {
+		if _, known := mutants()[o.Mutant]; !known {
 			return fmt.Errorf("--mutant=%s: there are %s", o.Mutant, strings.Join(mutantNames(), ", "))
 		}
-		o.KafkaAlone = o.KafkaAlone || mutant.alone
+		o.KafkaAlone = true
 	}
 	if o.KafkaAlone {
-		o.Without = slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill || kind == kindStrand })
+		o.Without = slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill || slices.Contains(o.alone(), kind) })
 	}
 	return o.absolute()
+}
+
+// alone are the kinds of faults, besides kills, of a storm that is about Kafka alone
+// or about a mutant.
+func (o *options) alone() []string {
+	if o.Mutant == "" {
+		return []string{kindStrand}
+	}
+	var needed []string
+	for _, need := range mutants()[o.Mutant].needs {
+		needed = append(needed, need.kind)
+	}
+	return needed
 }
 
 // absolute makes paths absolute: programs have working folders of their own.

@@ -96,8 +96,25 @@ const (
 	longestFault  = 6 * time.Second
 )
 
+// mutantLane has what a mutant needs by turns, each at least twice. At the end the
+// dispatcher dies once more: whatever it still tries it begins anew, so that what is
+// lost can be told from what is late without waiting until a KafkaSource gives up.
+func mutantLane(o options, random *rand.Rand) []fault {
+	needs := mutants()[o.Mutant].needs
+	number := max(2*len(needs), int(o.lasts()/faultEvery)) //nolint:mnd // twice
+	lane := make([]fault, 0, number+1)
+	for i, at := range moments(random, number, o.lasts()) {
+		need := needs[i%len(needs)]
+		lane = append(lane, fault{Kind: need.kind, Target: need.target, At: at, Number: random.Uint64(), For: duration(random)})
+	}
+	return append(lane, fault{Kind: kindKill, Target: processSource, At: o.lasts() + committed, Number: random.Uint64()})
+}
+
 // faultLane has every other kind in turn, in another order each round.
 func faultLane(o options, on targets, random *rand.Rand) []fault {
+	if o.Mutant != "" {
+		return mutantLane(o, random)
+	}
 	wanted := slices.DeleteFunc(kinds(), func(kind string) bool { return kind == kindKill || kind == kindUpgrade || !o.has(kind) })
 	if len(wanted) == 0 {
 		return nil
@@ -109,10 +126,14 @@ func faultLane(o options, on targets, random *rand.Rand) []fault {
 		kind := chosen[i]
 		lane = append(lane, fault{
 			Kind: kind, Target: on.choose(kind, random), At: at, Number: random.Uint64(),
-			For: shortestFault + time.Duration(random.Int64N(int64(longestFault-shortestFault))),
+			For: duration(random),
 		})
 	}
 	return lane
+}
+
+func duration(random *rand.Rand) time.Duration {
+	return shortestFault + time.Duration(random.Int64N(int64(longestFault-shortestFault)))
 }
 
 // choose finds what a fault of a kind strikes.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -78,6 +79,41 @@ func TestScheduleLeavesOut(t *testing.T) {
 	}
 	if kills != 30 {
 		t.Errorf("%d kills, want the 30 that were asked for", kills)
+	}
+}
+
+// TestScheduleOfAMutant wants each mutant to meet what it needs, twice at least, and
+// the control to meet all of that; and the dispatcher to die once more at the end.
+func TestScheduleOfAMutant(t *testing.T) {
+	t.Parallel()
+	var all []need
+	for name, mutant := range mutants() {
+		o := options{Orders: 200, Rate: 6, Kills: 16, Mutant: name}
+		if err := o.complete(); err != nil {
+			t.Fatal(err)
+		}
+		met := map[need]int{}
+		var last fault
+		for _, lane := range schedule(o, someTargets()) {
+			last = lane[len(lane)-1]
+			for _, f := range lane {
+				met[need{f.Kind, f.Target}]++
+			}
+		}
+		for _, one := range mutant.needs {
+			if met[one] < 2 {
+				t.Errorf("mutant %s: %s of %s %d times, want twice at least", name, one.kind, one.target, met[one])
+			}
+		}
+		if last.Kind != kindKill || last.Target != processSource || last.At <= o.lasts() {
+			t.Errorf("mutant %s: the last fault is %+v, want the dispatcher killed after the last customer", name, last)
+		}
+		all = append(all, mutant.needs...)
+	}
+	for _, one := range all {
+		if !slices.Contains(mutants()["none"].needs, one) {
+			t.Errorf("the control doesn't meet %s of %s", one.kind, one.target)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/order-cancellation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
-	"github.com/orderflow-project/orderflow/shared/payment/gateway"
+	"github.com/orderflow-project/orderflow/shared/payment/attempt"
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
@@ -42,41 +42,39 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 		return nil, err
 	}
 	cfg.Transport = env.Transport
-	provider, err := gateway.Open(cfg)
+	payments, err := attempt.Open(env.Pool, cfg, env.Name)
 	if err != nil {
 		return nil, err
 	}
-	c := canceller{rows: store.New(env.Pool), provider: provider}
-	return []stage.Rule{stage.Step[events.OrderCancelled, payment.Payment]{Ask: c.ask, Apply: c.apply}}, nil
-}
-
-// provider is what this function needs of a payment.Provider.
-type provider interface {
-	Release(ctx context.Context, order payment.Order) (payment.Payment, error)
+	c := canceller{rows: store.New(env.Pool), payments: payments}
+	return []stage.Rule{stage.Step[events.OrderCancelled, attempt.Answer]{Ask: c.ask, Apply: c.apply}}, nil
 }
 
 type canceller struct {
 	rows     *store.Queries
-	provider provider
+	payments *attempt.Ledger
 }
 
 // ask has the money released, whatever the reason for the cancellation: that a
 // payment was declined says nothing of one that is still under way.
-func (c canceller) ask(ctx context.Context, in stage.In[events.OrderCancelled]) (payment.Payment, error) {
-	answer, err := c.provider.Release(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
+func (c canceller) ask(ctx context.Context, in stage.In[events.OrderCancelled]) (attempt.Answer, error) {
+	answer, err := c.payments.Release(ctx, in.Data, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
-		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
+		return attempt.Answer{}, payment.IfRefused(err, stage.Reject)
 	}
 	return answer, nil
 }
 
 // apply notes how the payment ended, and returns what was held to stock.
 func (c canceller) apply(
-	ctx context.Context, tx pgx.Tx, in stage.In[events.OrderCancelled], answer payment.Payment,
+	ctx context.Context, tx pgx.Tx, in stage.In[events.OrderCancelled], answer attempt.Answer,
 ) (events.Data, error) {
+	if err := c.payments.Record(ctx, tx, answer); err != nil {
+		return nil, err
+	}
 	rows := c.rows.WithTx(tx)
 	if answer.OnRecord() {
-		if err := rows.ClosePayment(ctx, row(in.OrderID, answer)); err != nil {
+		if err := rows.ClosePayment(ctx, row(in.OrderID, answer.Payment)); err != nil {
 			return nil, fmt.Errorf("close payment: %w", err)
 		}
 	}

@@ -40,7 +40,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/payment-verification/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
-	"github.com/orderflow-project/orderflow/shared/payment/gateway"
+	"github.com/orderflow-project/orderflow/shared/payment/attempt"
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
@@ -56,27 +56,21 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 		return nil, err
 	}
 	cfg.Transport = env.Transport
-	provider, err := gateway.Open(cfg)
+	payments, err := attempt.Open(env.Pool, cfg, env.Name)
 	if err != nil {
 		return nil, err
 	}
-	v := verifier{orders: store.New(env.Pool), provider: provider}
-	return []stage.Rule{stage.Step[events.OrderPlaced, payment.Payment]{Ask: v.ask, Apply: v.apply, Late: v.late}}, nil
-}
-
-// provider is what this function needs of a payment.Provider.
-type provider interface {
-	Authorise(ctx context.Context, req payment.AuthoriseRequest) (payment.Payment, error)
-	Release(ctx context.Context, order payment.Order) (payment.Payment, error)
+	v := verifier{orders: store.New(env.Pool), payments: payments}
+	return []stage.Rule{stage.Step[events.OrderPlaced, attempt.Answer]{Ask: v.ask, Apply: v.apply, Late: v.late}}, nil
 }
 
 type verifier struct {
 	orders   *store.Queries
-	provider provider
+	payments *attempt.Ledger
 }
 
 // ask has the order's money held, or let go if the order was cancelled.
-func (v verifier) ask(ctx context.Context, in stage.In[events.OrderPlaced]) (payment.Payment, error) {
+func (v verifier) ask(ctx context.Context, in stage.In[events.OrderPlaced]) (attempt.Answer, error) {
 	switch in.Status {
 	case events.StatusPlaced:
 		return v.authorise(ctx, in)
@@ -85,45 +79,48 @@ func (v verifier) ask(ctx context.Context, in stage.In[events.OrderPlaced]) (pay
 	default:
 		// The order goes on with a payment that isn't of our making, and not
 		// ours to touch.
-		return payment.Payment{}, nil
+		return attempt.Answer{}, nil
 	}
 }
 
-func (v verifier) authorise(ctx context.Context, in stage.In[events.OrderPlaced]) (payment.Payment, error) {
+func (v verifier) authorise(ctx context.Context, in stage.In[events.OrderPlaced]) (attempt.Answer, error) {
 	due, err := v.orders.Due(ctx, in.OrderID)
 	if err != nil {
-		return payment.Payment{}, fmt.Errorf("read what is due: %w", err)
+		return attempt.Answer{}, fmt.Errorf("read what is due: %w", err)
 	}
 	total := events.Money{Amount: due.TotalAmount, Currency: due.Currency}
 	if err := checkTotal(in.Data.Total, total); err != nil {
-		return payment.Payment{}, stage.Reject(err)
+		return attempt.Answer{}, stage.Reject(err)
 	}
-	answer, err := v.provider.Authorise(ctx, payment.AuthoriseRequest{
+	answer, err := v.payments.Authorise(ctx, in.Data, payment.AuthoriseRequest{
 		OrderID: in.OrderID.String(), Amount: total, Method: due.PaymentMethod, PlacedAt: in.OccurredAt,
 	})
 	if errors.Is(err, payment.ErrUnknownMethod) {
-		return payment.Payment{State: payment.StateDeclined}, nil
+		return attempt.Answer{Payment: payment.Payment{State: payment.StateDeclined}}, nil
 	}
 	if err != nil {
-		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
+		return attempt.Answer{}, payment.IfRefused(err, stage.Reject)
 	}
-	return answer, checkAuthorised(answer, total)
+	return answer, checkAuthorised(answer.Payment, total)
 }
 
-func (v verifier) release(ctx context.Context, in stage.In[events.OrderPlaced]) (payment.Payment, error) {
-	answer, err := v.provider.Release(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
+func (v verifier) release(ctx context.Context, in stage.In[events.OrderPlaced]) (attempt.Answer, error) {
+	answer, err := v.payments.Release(ctx, in.Data, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
-		return payment.Payment{}, payment.IfRefused(err, stage.Reject)
+		return attempt.Answer{}, payment.IfRefused(err, stage.Reject)
 	}
 	return answer, nil
 }
 
 // apply writes down the payment, and says where the order goes with it.
 func (v verifier) apply(
-	ctx context.Context, tx pgx.Tx, in stage.In[events.OrderPlaced], answer payment.Payment,
+	ctx context.Context, tx pgx.Tx, in stage.In[events.OrderPlaced], answer attempt.Answer,
 ) (events.Data, error) {
+	if err := v.payments.Record(ctx, tx, answer); err != nil {
+		return nil, err
+	}
 	if answer.OnRecord() {
-		written, err := v.orders.WithTx(tx).RecordPayment(ctx, row(in.OrderID, answer))
+		written, err := v.orders.WithTx(tx).RecordPayment(ctx, row(in.OrderID, answer.Payment))
 		if err != nil {
 			return nil, fmt.Errorf("record payment: %w", err)
 		}
@@ -131,16 +128,19 @@ func (v verifier) apply(
 			return nil, errors.New("record payment: a placed order has one already")
 		}
 	}
-	return next(in.Data, answer), nil
+	return next(in.Data, answer.Payment), nil
 }
 
 // late writes down what became of the payment of an order that was cancelled
 // meanwhile, unless order-cancellation has.
-func (v verifier) late(ctx context.Context, tx pgx.Tx, in stage.In[events.OrderPlaced], answer payment.Payment) error {
+func (v verifier) late(ctx context.Context, tx pgx.Tx, in stage.In[events.OrderPlaced], answer attempt.Answer) error {
+	if err := v.payments.Record(ctx, tx, answer); err != nil {
+		return err
+	}
 	if !answer.OnRecord() {
 		return nil
 	}
-	if _, err := v.orders.WithTx(tx).RecordPayment(ctx, row(in.OrderID, answer)); err != nil {
+	if _, err := v.orders.WithTx(tx).RecordPayment(ctx, row(in.OrderID, answer.Payment)); err != nil {
 		return fmt.Errorf("record payment: %w", err)
 	}
 	return nil

@@ -34,7 +34,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/payment"
-	"github.com/orderflow-project/orderflow/shared/payment/gateway"
+	"github.com/orderflow-project/orderflow/shared/payment/attempt"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
 
@@ -71,10 +71,10 @@ func rules(env stage.Env, printed Printer) ([]stage.Rule, error) {
 	if err != nil {
 		return nil, err
 	}
-	provider, err := gateway.Open(cfg.Payment)
+	payments, err := attempt.Open(env.Pool, cfg.Payment, env.Name)
 	if err != nil {
 		return nil, err
 	}
-	p := preparer{rows: store.New(env.Pool), provider: provider, labels: labels, printed: printed}
+	p := preparer{rows: store.New(env.Pool), payments: payments, labels: labels, printed: printed}
 	return []stage.Rule{stage.Step[events.InventoryUpdated, parcel]{Ask: p.ask, Apply: p.apply, Late: p.late}}, nil
 }

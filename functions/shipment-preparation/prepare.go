@@ -12,26 +12,21 @@ import (
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/shipment-preparation/internal/store"
 	"github.com/orderflow-project/orderflow/shared/payment"
+	"github.com/orderflow-project/orderflow/shared/payment/attempt"
 	"github.com/orderflow-project/orderflow/shared/postgres"
 	"github.com/orderflow-project/orderflow/shared/stage"
 )
 
-// provider is what this function needs of a payment.Provider.
-type provider interface {
-	Capture(ctx context.Context, order payment.Order) (payment.Payment, error)
-	Release(ctx context.Context, order payment.Order) (payment.Payment, error)
-}
-
 type preparer struct {
 	rows     *store.Queries
-	provider provider
+	payments *attempt.Ledger
 	labels   labels
 	printed  Printer
 }
 
 // parcel is what Ask has found out and done.
 type parcel struct {
-	payment     payment.Payment
+	payment     attempt.Answer
 	labelSHA256 [sha256.Size]byte
 }
 
@@ -57,11 +52,11 @@ func (p preparer) prepare(ctx context.Context, in delivery) (parcel, error) {
 	if err := p.labels.put(ctx, labelKey(in.OrderID), pdf); err != nil {
 		return parcel{}, err
 	}
-	captured, err := p.provider.Capture(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
+	captured, err := p.payments.Capture(ctx, in.Data, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
 		return parcel{}, payment.IfRefused(err, stage.Reject)
 	}
-	if err := checkCaptured(captured, in.Data.Total); err != nil {
+	if err := checkCaptured(captured.Payment, in.Data.Total); err != nil {
 		return parcel{}, err
 	}
 	if _, gone := captured.CancelReason(); gone {
@@ -97,7 +92,7 @@ func (p preparer) print(ctx context.Context, in delivery) ([]byte, error) {
 
 // withdraw undoes what was prepared for an order that is cancelled.
 func (p preparer) withdraw(ctx context.Context, in delivery) (parcel, error) {
-	released, err := p.provider.Release(ctx, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
+	released, err := p.payments.Release(ctx, in.Data, payment.Order{ID: in.OrderID.String(), Total: in.Data.Total})
 	if err != nil {
 		return parcel{}, payment.IfRefused(err, stage.Reject)
 	}
@@ -105,8 +100,11 @@ func (p preparer) withdraw(ctx context.Context, in delivery) (parcel, error) {
 }
 
 func (p preparer) apply(ctx context.Context, tx pgx.Tx, in delivery, made parcel) (events.Data, error) {
+	if err := p.payments.Record(ctx, tx, made.payment); err != nil {
+		return nil, err
+	}
 	rows := p.rows.WithTx(tx)
-	recorded, err := rows.RecordPayment(ctx, paymentRow(in.OrderID, made.payment))
+	recorded, err := rows.RecordPayment(ctx, paymentRow(in.OrderID, made.payment.Payment))
 	if err != nil {
 		return nil, fmt.Errorf("record payment: %w", err)
 	}
@@ -143,10 +141,13 @@ func ship(ctx context.Context, rows *store.Queries, in delivery, made parcel) er
 // late writes down what became of the payment of an order that was cancelled
 // meanwhile, unless order-cancellation has.
 func (p preparer) late(ctx context.Context, tx pgx.Tx, in delivery, made parcel) error {
+	if err := p.payments.Record(ctx, tx, made.payment); err != nil {
+		return err
+	}
 	if !made.payment.OnRecord() {
 		return nil
 	}
-	if _, err := p.rows.WithTx(tx).RecordPayment(ctx, paymentRow(in.OrderID, made.payment)); err != nil {
+	if _, err := p.rows.WithTx(tx).RecordPayment(ctx, paymentRow(in.OrderID, made.payment.Payment)); err != nil {
 		return fmt.Errorf("record payment: %w", err)
 	}
 	return nil

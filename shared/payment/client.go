@@ -61,7 +61,7 @@ func (c *Client) WithTimeout(timeout time.Duration) *Client {
 
 // Authorise is as in Provider.
 func (c *Client) Authorise(ctx context.Context, req AuthoriseRequest) (Payment, error) {
-	p, err := c.instruct(ctx, "authorise", req.OrderID, "/v1/payments", req)
+	p, err := c.instruct(ctx, StepAuthorise, req.OrderID, "/v1/payments", req)
 	if err != nil {
 		return Payment{}, fmt.Errorf("authorise payment: %w", err)
 	}
@@ -70,7 +70,7 @@ func (c *Client) Authorise(ctx context.Context, req AuthoriseRequest) (Payment, 
 
 // Capture is as in Provider.
 func (c *Client) Capture(ctx context.Context, orderID string) (Payment, error) {
-	p, err := c.instruct(ctx, "capture", orderID, paymentPath(orderID)+"/capture", struct{}{})
+	p, err := c.instruct(ctx, StepCapture, orderID, paymentPath(orderID)+"/capture", struct{}{})
 	if err != nil {
 		return Payment{}, fmt.Errorf("capture payment: %w", err)
 	}
@@ -79,7 +79,7 @@ func (c *Client) Capture(ctx context.Context, orderID string) (Payment, error) {
 
 // Release is as in Provider.
 func (c *Client) Release(ctx context.Context, orderID string) (Payment, error) {
-	p, err := c.instruct(ctx, "release", orderID, paymentPath(orderID)+"/release", struct{}{})
+	p, err := c.instruct(ctx, StepRelease, orderID, paymentPath(orderID)+"/release", struct{}{})
 	if err != nil {
 		return Payment{}, fmt.Errorf("release payment: %w", err)
 	}
@@ -108,13 +108,13 @@ func paymentPath(orderID string) string {
 	return "/v1/payments/" + url.PathEscape(orderID)
 }
 
-func (c *Client) instruct(ctx context.Context, step, orderID, path string, body any) (Payment, error) {
+func (c *Client) instruct(ctx context.Context, step Step, orderID, path string, body any) (Payment, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return Payment{}, fmt.Errorf("encode request: %w", err)
 	}
 	var p Payment
-	if err := c.call(ctx, http.MethodPost, path, step+"/"+orderID, encoded, &p); err != nil {
+	if err := c.call(ctx, http.MethodPost, path, step.Key(orderID), encoded, &p); err != nil {
 		return Payment{}, err
 	}
 	return checked(p, orderID)

@@ -4,9 +4,10 @@
 // same with Stripe, and package gateway chooses.
 //
 // Every instruction carries an idempotency key made from the order and the
-// step. When its outcome is unknown, after a timeout or a cut connection, the
-// same call is simply made again: the provider acts once and answers with the
-// first outcome. Find tells how the payment stands now.
+// step. When its outcome is unknown, after a timeout or a cut connection, Find
+// tells how the payment stands now, and where that doesn't settle the step the
+// same call is made again: the provider acts once and answers with the first
+// outcome. Package attempt does that for functions, and keeps a record of each.
 package payment
 
 import (
@@ -94,10 +95,43 @@ type Order struct {
 	Total events.Money
 }
 
+// Step is what a provider is asked to do with an order's money.
+type Step string
+
+// The steps.
+const (
+	StepAuthorise Step = "authorise"
+	StepCapture   Step = "capture"
+	StepRelease   Step = "release"
+)
+
+// Key is the idempotency key of an order's step: that of the order and nothing else,
+// so that whoever makes a call again, in whichever process, makes the same call.
+func (s Step) Key(orderID string) string { return string(s) + "/" + orderID }
+
+// SettledBy tells whether a payment that is in this state leaves nothing to be done of
+// the step. That there is none settles no step: a release has to keep out what may
+// still be under way.
+func (s Step) SettledBy(state State) bool {
+	switch state {
+	case StateVoided, StateRefunded, StateDeclined:
+		return true
+	case StateCaptured:
+		return s != StepRelease
+	case StateAuthorised:
+		return s == StepAuthorise
+	default:
+		return false
+	}
+}
+
 // Provider moves an order's money. All calls are idempotent. An error that is
-// ErrRefused is final; after any other the outcome is unknown, and the call is
-// made again.
+// ErrRefused is final; after any other the outcome is unknown: Find tells, and the
+// call is made again.
 type Provider interface {
+	// Find asks how the order's payment stands, and moves no money. It has
+	// StateNone while there is none, or the provider hasn't done with it yet.
+	Find(ctx context.Context, order Order) (Payment, error)
 	// Authorise holds the amount. The payment is authorised or declined.
 	Authorise(ctx context.Context, req AuthoriseRequest) (Payment, error)
 	// Capture keeps what is held. Where the hold is gone or the capture is

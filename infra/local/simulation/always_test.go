@@ -3,6 +3,8 @@ package simulation
 import (
 	"bytes"
 	"fmt"
+	"net/http"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -38,6 +40,9 @@ func (w *world) watch(op memdb.Op) {
 		fmt.Sscanf(op.Args[6].(string), "customer-%d@", &number)
 		w.number[op.Args[0].(uuid.UUID)] = number
 		w.drawnNumber = op.Args[1].(string)
+	}
+	if op.Name == "attempt Begin" && op.Err == nil {
+		w.acting.begun = w.beginning(op)
 	}
 	if w.explored && op.Kind == "statement" {
 		w.saw += w.plainly(told(op))
@@ -92,6 +97,49 @@ func (w *world) checkAnswered(m *message) {
 	}
 	if !handled {
 		w.failf("answered", "%s answers %s by 2xx and has not written it down", m.reader, m.name(w))
+	}
+}
+
+// begun is an attempt as its thread knows it.
+type begun struct {
+	order uuid.UUID
+	key   string
+	id    int64
+	// uncertain says that nobody knew what came of the one before it, and asked that
+	// the provider was asked since.
+	uncertain, asked bool
+}
+
+// beginning is the attempt that is being written down.
+func (w *world) beginning(op memdb.Op) begun {
+	made := begun{order: op.Args[0].(uuid.UUID), key: op.Args[1].(string), id: op.Rows[0][0].(int64)}
+	for _, other := range w.db.Attempts(made.order) {
+		if other.Key == made.key {
+			made.uncertain = other.Uncertain()
+		}
+	}
+	return made
+}
+
+// checkAttempt holds what is asked of the provider against what is on record: nothing is
+// to be moved without a record of it, nor again before the provider was asked.
+func (p *process) checkAttempt(r *http.Request, what string) {
+	t, known := r.Context().Value(threadKey{}).(*thread)
+	if !known || p.dead {
+		return
+	}
+	if r.Method == http.MethodGet {
+		t.begun.asked = true
+		return
+	}
+	onRecord := slices.ContainsFunc(p.world.db.Attempts(t.begun.order), func(a memdb.Attempt) bool {
+		return a.Position == t.begun.id && a.Key == r.Header.Get("Idempotency-Key")
+	})
+	switch {
+	case !onRecord:
+		p.world.failf("attempt", "%s is to %s, and that isn't on record", p.name, what)
+	case t.begun.uncertain && !t.begun.asked:
+		p.world.failf("attempt", "%s is to %s again, and hasn't asked what came of it", p.name, what)
 	}
 }
 

@@ -45,7 +45,7 @@ func (w *world) checkAtRest() {
 	for _, s := range b.Shipments {
 		b.shipments[s.OrderID] = s
 	}
-	for _, check := range []func() error{b.placed, b.histories, b.money, b.parcels, b.stock, b.reservations, b.counts, b.letters} {
+	for _, check := range []func() error{b.placed, b.histories, b.money, b.attempts, b.parcels, b.stock, b.reservations, b.counts, b.letters} {
 		if err := check(); err != nil {
 			w.failf("rest", "%v", err)
 		}
@@ -140,6 +140,29 @@ func (b *books) money() error {
 		}
 	}
 	return b.ledger()
+}
+
+// attempts: whatever the provider has told of a payment was told to an attempt on record,
+// each attempt is at what its order owes, and what nobody knew of one was found out.
+func (b *books) attempts() error {
+	for _, o := range b.Orders {
+		all := b.world.db.Attempts(o.ID)
+		if p, recorded := b.payments[o.ID]; recorded && !slices.ContainsFunc(all, func(a memdb.Attempt) bool { return textOf(a.Outcome) == p.State }) {
+			return fmt.Errorf("the payment of %s is %s, and no attempt was answered so", b.named(o), p.State)
+		}
+		for _, a := range all {
+			settles := func(other memdb.Attempt) bool {
+				return !other.Uncertain() && (other.Key == a.Key || other.Step == string(payment.StepRelease))
+			}
+			switch {
+			case a.Amount != o.TotalAmount || a.Currency != o.Currency:
+				return fmt.Errorf("an attempt to %s %s is at %d %s", a.Step, b.named(o), a.Amount, a.Currency)
+			case a.Uncertain() && !slices.ContainsFunc(all, settles):
+				return fmt.Errorf("nobody knows what came of the attempt to %s %s", a.Step, b.named(o))
+			}
+		}
+	}
+	return nil
 }
 
 // ledger: what was held was kept or given back, to the cent.

@@ -33,6 +33,9 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	what, serve := p.world.route(r, body)
+	if r.URL.Host == "provider" {
+		p.checkAttempt(r, what)
+	}
 	var status int
 	var answer []byte
 	arrived := false
@@ -77,6 +80,9 @@ func (w *world) route(r *http.Request, body []byte) (what string, serve func() (
 		return "store the label", func() (int, []byte) { w.bucket[key] = string(body); return http.StatusOK, nil }
 	default:
 		order, action := path.Split(strings.TrimPrefix(r.URL.Path, "/v1/payments"))
+		if r.Method == http.MethodGet {
+			order, action = action, "ask about"
+		}
 		if action == "" { // the order is in the body
 			var asked payment.AuthoriseRequest
 			_ = json.Unmarshal(body, &asked) // the provider refuses what is none

@@ -34,24 +34,26 @@ func TestProviderAnswersAsTheSandbox(t *testing.T) {
 		n := random.IntN(60)
 		order := fmt.Sprintf("order-%d", n)
 		path, body := "/v1/payments/"+order+"/release", []byte("{}")
-		key := "release/" + order
-		switch random.IntN(3) {
+		key, method := "release/"+order, http.MethodPost
+		switch random.IntN(4) {
 		case 0:
 			asked := payment.AuthoriseRequest{OrderID: order, Amount: money(100 + int64(random.IntN(2))), Method: methods[n%len(methods)]}
 			body = encode(asked)
 			path, key = "/v1/payments", fmt.Sprintf("authorise/%s/%d", order, random.IntN(2))
 		case 1:
 			path, key = "/v1/payments/"+order+"/capture", "capture/"+order
+		case 2:
+			method, path, body = http.MethodGet, "/v1/payments/"+order, nil
 		}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, path, bytes.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), method, path, bytes.NewReader(body))
 		r.Header.Set("Authorization", "Bearer key")
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Idempotency-Key", key)
 		w := httptest.NewRecorder()
 		sandboxed.ServeHTTP(w, r)
-		status, answer := simulated.serve(http.MethodPost, path, key, body)
+		status, answer := simulated.serve(method, path, key, body)
 		if want, got := plainAnswer(w.Code, w.Body.Bytes()), plainAnswer(status, answer); got != want {
-			t.Fatalf("%s with %s and key %s: simulated %s, sandbox %s", path, body, key, got, want)
+			t.Fatalf("%s %s with %s and key %s: simulated %s, sandbox %s", method, path, body, key, got, want)
 		}
 		answers[plainAnswer(status, answer)[:12]]++
 	}

@@ -38,7 +38,10 @@ func newProvider(now func() time.Time) *provider {
 	return &provider{now: now, closes: true, payments: map[string]*account{}, first: map[string]first{}}
 }
 
-func (p *provider) serve(_, path, key string, body []byte) (int, []byte) {
+func (p *provider) serve(method, path, key string, body []byte) (int, []byte) {
+	if method == http.MethodGet {
+		return p.find(strings.TrimPrefix(path, "/v1/payments/"))
+	}
 	request := path + "\n" + string(body)
 	if known, again := p.first[key]; again && known.request != request {
 		return problem(http.StatusConflict, payment.CodeConflict)
@@ -59,6 +62,15 @@ func (p *provider) serve(_, path, key string, body []byte) (int, []byte) {
 	}
 	p.first[key] = first{request, made.Payment}
 	return answer(made.Payment)
+}
+
+func (p *provider) find(order string) (int, []byte) {
+	a := p.payments[order]
+	p.expire(a)
+	if a == nil || a.State == payment.StateNone {
+		return problem(http.StatusNotFound, payment.CodeNotFound)
+	}
+	return answer(a.Payment)
 }
 
 func (p *provider) authorise(body []byte) (*account, int, []byte) {

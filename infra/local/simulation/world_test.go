@@ -48,6 +48,8 @@ type world struct {
 	saw string
 	// explored says that they are.
 	explored bool
+	// acting is whose call takes effect.
+	acting *thread
 	// step counts the turns that were given, faults those by which something goes wrong.
 	step, faults int
 	// trace, where it is wanted, is told all that happens.
@@ -80,6 +82,8 @@ type thread struct {
 	worker chan func()
 	// told is all answers that it got, for telling apart states of the world.
 	told uint64
+	// begun is the attempt at moving money that it has on record.
+	begun begun
 }
 
 // call is one call to the outside that waits for its turn.
@@ -203,6 +207,7 @@ func (w *world) forget(c *call) {
 
 // letGo has a call take effect, unless it waits for a lock, and then answers it.
 func (w *world) letGo(c *call, answer error) bool {
+	w.acting = c.thread
 	if !c.attempt() {
 		c.blocked = true
 		return false

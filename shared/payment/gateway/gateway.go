@@ -41,6 +41,10 @@ func over(transport http.RoundTripper) *http.Client {
 // sandboxed is the sandbox as a provider.
 type sandboxed struct{ client *payment.Client }
 
+func (s sandboxed) Find(ctx context.Context, order payment.Order) (payment.Payment, error) {
+	return s.client.Find(ctx, order.ID)
+}
+
 func (s sandboxed) Authorise(ctx context.Context, req payment.AuthoriseRequest) (payment.Payment, error) {
 	return s.client.Authorise(ctx, req)
 }

@@ -128,6 +128,21 @@ func (l limited) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// Find implements payment.Provider. It may open the order's PaymentIntent, which every
+// step of it begins with.
+func (c *Client) Find(ctx context.Context, order payment.Order) (payment.Payment, error) {
+	return bounded(ctx, "find", func(ctx context.Context) (payment.Payment, error) {
+		found, err := c.find(ctx, order, false)
+		if err != nil {
+			return payment.Payment{}, err
+		}
+		if !found.decided() {
+			return payment.Payment{OrderID: order.ID, State: payment.StateNone}, nil
+		}
+		return found.payment(order.ID)
+	})
+}
+
 // Authorise implements payment.Provider. A card whose bank wants its holder to
 // act, as by 3-D Secure, is declined with authentication_required: the order is
 // being verified while nobody is there to act, and a hold that came about later

@@ -51,6 +51,18 @@ func (i intent) closed() bool {
 	return i.Status == stripe.PaymentIntentStatusCanceled && !i.attempted()
 }
 
+// decided tells that Stripe has done with what it was asked for last.
+func (i intent) decided() bool {
+	switch i.Status {
+	case stripe.PaymentIntentStatusRequiresCapture, stripe.PaymentIntentStatusSucceeded, stripe.PaymentIntentStatusCanceled:
+		return true
+	case stripe.PaymentIntentStatusRequiresPaymentMethod:
+		return i.LastPaymentError != nil
+	default:
+		return false
+	}
+}
+
 // kept tells whether there is money of it that wasn't refunded.
 func (i intent) kept() bool {
 	return i.Status == stripe.PaymentIntentStatusSucceeded && !i.refunded()

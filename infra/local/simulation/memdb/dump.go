@@ -25,6 +25,7 @@ type Tables struct {
 	Lines        []Line
 	Events       []Event
 	Payments     []Payment
+	Attempts     []Attempt
 	Reservations []Reservation
 	Shipments    []Shipment
 	Counts       []Count
@@ -42,6 +43,7 @@ func (db *DB) Tables() Tables {
 	db.lines.all(func(_ uuid.UUID, l []Line) { t.Lines = append(t.Lines, l...) })
 	db.events.all(func(_ eventKey, e Event) { t.Events = append(t.Events, e) })
 	db.payments.all(func(_ uuid.UUID, p Payment) { t.Payments = append(t.Payments, p) })
+	db.attempts.all(func(_ attemptKey, a Attempt) { t.Attempts = append(t.Attempts, a) })
 	db.reservations.all(func(_ reservationKey, r Reservation) { t.Reservations = append(t.Reservations, r) })
 	db.shipments.all(func(_ uuid.UUID, s Shipment) { t.Shipments = append(t.Shipments, s) })
 	db.minutes.all(func(k minuteKey, v int64) {
@@ -60,6 +62,7 @@ func (t *Tables) sort() {
 	slices.SortFunc(t.Lines, func(a, b Line) int { return cmp.Or(byID(a.OrderID, b.OrderID), cmp.Compare(a.Line, b.Line)) })
 	slices.SortFunc(t.Events, func(a, b Event) int { return cmp.Compare(a.Position, b.Position) })
 	slices.SortFunc(t.Payments, func(a, b Payment) int { return byID(a.OrderID, b.OrderID) })
+	slices.SortFunc(t.Attempts, func(a, b Attempt) int { return cmp.Compare(a.Position, b.Position) })
 	slices.SortFunc(t.Reservations, func(a, b Reservation) int {
 		return cmp.Or(byID(a.OrderID, b.OrderID), cmp.Compare(a.SKU, b.SKU))
 	})

@@ -48,26 +48,31 @@ type DB struct {
 	names         map[uuid.UUID][]string
 	payments      *table[uuid.UUID, Payment]
 	providerIDs   *table[string, bool]
+	attempts      *table[attemptKey, Attempt]
+	attemptIDs    map[uuid.UUID][]int64
 	reservations  *table[reservationKey, Reservation]
 	shipments     *table[uuid.UUID, Shipment]
 	trackings     *table[string, bool]
+	labelKeys     *table[string, bool]
 	minutes       *table[minuteKey, int64]
 	letters       *table[letterKey, Letter]
 	keys          *table[string, idempotencyKey]
 	lastPosition  int64
+	lastAttempt   int64
 	announcements int
 }
 
 // New makes a database with the schema, and nothing in it.
 func New(clock func() time.Time) *DB {
 	return &DB{
-		clock: clock, products: map[string]Product{}, names: map[uuid.UUID][]string{},
+		clock: clock, products: map[string]Product{}, names: map[uuid.UUID][]string{}, attemptIDs: map[uuid.UUID][]int64{},
 		stock: newTable[string, Stock](), orders: newTable[uuid.UUID, Order](), numbers: newTable[string, bool](),
 		contacts: newTable[uuid.UUID, Contact](), lines: newTable[uuid.UUID, []Line](),
 		events: newTable[eventKey, Event](), handled: newTable[handledKey, bool](),
 		payments: newTable[uuid.UUID, Payment](), providerIDs: newTable[string, bool](),
+		attempts:     newTable[attemptKey, Attempt](),
 		reservations: newTable[reservationKey, Reservation](), shipments: newTable[uuid.UUID, Shipment](),
-		trackings: newTable[string, bool](), minutes: newTable[minuteKey, int64](),
+		trackings: newTable[string, bool](), labelKeys: newTable[string, bool](), minutes: newTable[minuteKey, int64](),
 		letters: newTable[letterKey, Letter](), keys: newTable[string, idempotencyKey](),
 	}
 }

@@ -45,8 +45,10 @@ func insertShipment(tx *Tx, args []any) (result, error) {
 	if err := tx.db.shipments.lock(tx, s.OrderID); err != nil {
 		return result{}, err
 	}
-	// The key of the label is made of the order as the tracking number is.
 	if err := tx.db.trackings.lock(tx, s.TrackingNumber); err != nil {
+		return result{}, err
+	}
+	if err := tx.db.labelKeys.lock(tx, s.LabelKey); err != nil {
 		return result{}, err
 	}
 	if _, there := tx.db.shipments.get(tx, s.OrderID); there {
@@ -55,7 +57,11 @@ func insertShipment(tx *Tx, args []any) (result, error) {
 	if _, there := tx.db.trackings.get(tx, s.TrackingNumber); there {
 		return result{}, violation(unique, "shipments_tracking_number_key")
 	}
+	if _, there := tx.db.labelKeys.get(tx, s.LabelKey); there {
+		return result{}, violation(unique, "shipments_label_key_key")
+	}
 	tx.db.shipments.set(s.OrderID, s)
+	tx.db.labelKeys.set(s.LabelKey, true)
 	tx.db.trackings.set(s.TrackingNumber, true)
 	if _, there := tx.db.orders.get(tx, s.OrderID); !there {
 		return result{}, violation(foreignKey, "shipments_order_id_fkey")

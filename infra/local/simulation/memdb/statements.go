@@ -26,7 +26,7 @@ type statement struct {
 var ErrUnknown = errors.New("memdb doesn't know this statement as it stands")
 
 func statements() []statement {
-	return slices.Concat(orderlogStatements(), storefrontStatements(), paymentStatements(), stockStatements(),
+	return slices.Concat(orderlogStatements(), storefrontStatements(), paymentStatements(), attemptStatements(), stockStatements(),
 		shipmentStatements(), recoveryStatements(), analyticsStatements())
 }
 

@@ -130,16 +130,19 @@ func linesOf(tx *Tx, order uuid.UUID, args []any) ([]Line, error) {
 	numbers, skus, names := arg[[]int32](args, 0), arg[[]string](args, 1), arg[[]string](args, 2)
 	quantities, prices := arg[[]int32](args, 3), arg[[]int64](args, 4)
 	var lines []Line
-	seen := map[string]bool{}
+	taken, seen := map[int32]bool{}, map[string]bool{}
 	for i, number := range numbers {
 		line := Line{order, number, skus[i], names[i], quantities[i], prices[i]}
 		if err := line.check(); err != nil {
 			return nil, err
 		}
+		if taken[number] {
+			return nil, violation(unique, "order_lines_pkey")
+		}
 		if seen[line.SKU] {
 			return nil, violation(unique, "order_lines_order_id_sku_key")
 		}
-		seen[line.SKU] = true
+		taken[number], seen[line.SKU] = true, true
 		lines = append(lines, line)
 	}
 	for _, line := range lines {

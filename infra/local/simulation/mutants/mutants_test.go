@@ -37,7 +37,7 @@ var mutants = []mutant{
 	},
 	{
 		name: "a key for each attempt", file: "shared/payment/client.go", caught: "refused",
-		changes: [][2]string{{`step+"/"+orderID, encoded`, `fmt.Sprintf("%s/%s/%p", step, orderID, &encoded), encoded`}},
+		changes: [][2]string{{`step.Key(orderID), encoded`, `fmt.Sprintf("%s/%p", step.Key(orderID), &encoded), encoded`}},
 	},
 	{
 		name: "handled twice", file: "shared/orderlog/orderlog.go", caught: "rest",

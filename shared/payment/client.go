@@ -10,9 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/shared/payment/internal/transport"
 )
 
@@ -86,6 +88,26 @@ func (c *Client) Release(ctx context.Context, orderID string) (Payment, error) {
 	if p.Secured() {
 		// Nobody may take this for a release; the call is made again.
 		return Payment{}, errors.New("release payment: payment provider has not released it")
+	}
+	return p, nil
+}
+
+// refundRequest is the body of a refund.
+type refundRequest struct {
+	Return int          `json:"return"`
+	Amount events.Money `json:"amount"`
+}
+
+// Refund is as in Provider.
+func (c *Client) Refund(ctx context.Context, req RefundRequest) (Payment, error) {
+	body := refundRequest{Return: req.Return, Amount: req.Amount}
+	p, err := c.instruct(ctx, "refund/"+strconv.Itoa(req.Return), req.Order.ID, paymentPath(req.Order.ID)+"/refunds", body)
+	if err != nil {
+		return Payment{}, fmt.Errorf("refund payment: %w", err)
+	}
+	if p.Refunded < req.Amount.Amount {
+		// Nobody may take this for a refund; the call is made again.
+		return Payment{}, errors.New("refund payment: payment provider has not refunded it")
 	}
 	return p, nil
 }

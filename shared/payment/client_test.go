@@ -63,10 +63,10 @@ func TestUnknownOutcome(t *testing.T) {
 // the same call.
 func TestKeysAreOfTheStep(t *testing.T) {
 	t.Parallel()
-	keys := make(chan string, 8)
+	keys := make(chan string, 16)
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		keys <- r.Method + " " + r.Header.Get("Idempotency-Key")
-		_, _ = io.WriteString(w, `{"order_id":"o1","state":"voided"}`)
+		_, _ = io.WriteString(w, `{"order_id":"o1","state":"voided","refunded":5}`)
 	}))
 	defer web.Close()
 	for range 2 {
@@ -77,7 +77,7 @@ func TestKeysAreOfTheStep(t *testing.T) {
 		}
 	}
 	for range 2 {
-		for _, want := range []string{"POST authorise/o1", "POST capture/o1", "POST release/o1", "GET "} {
+		for _, want := range []string{"POST authorise/o1", "POST capture/o1", "POST release/o1", "POST refund/2/o1", "GET "} {
 			if got := <-keys; got != want {
 				t.Errorf("method and key on the wire = %q, want %q", got, want)
 			}
@@ -179,8 +179,11 @@ func callAll(ctx context.Context, client *payment.Client) map[string]error {
 	_, authorise := client.Authorise(ctx, order("o1"))
 	_, capture := client.Capture(ctx, "o1")
 	_, release := client.Release(ctx, "o1")
+	_, refund := client.Refund(ctx, payment.RefundRequest{
+		Order: payment.Order{ID: "o1"}, Return: 2, Amount: events.Money{Amount: 5, Currency: "EUR"},
+	})
 	_, find := client.Find(ctx, "o1")
-	return map[string]error{"Authorise": authorise, "Capture": capture, "Release": release, "Find": find}
+	return map[string]error{"Authorise": authorise, "Capture": capture, "Release": release, "Refund": refund, "Find": find}
 }
 
 func TestNobodyThere(t *testing.T) {

@@ -44,6 +44,7 @@ const (
 	CodeUnknownMethod Code = "payment_method_unknown"
 	CodeConflict      Code = "idempotency_conflict"
 	CodeExists        Code = "payment_exists"
+	CodeNotKept       Code = "refund_exceeds_payment"
 	CodeTooLarge      Code = "request_too_large"
 	CodeMediaType     Code = "unsupported_media_type"
 	CodeUnavailable   Code = "unavailable"

@@ -44,6 +44,9 @@ type Payment struct {
 	OrderID string       `json:"order_id"`
 	State   State        `json:"state"`
 	Amount  events.Money `json:"amount"`
+	// Refunded is how much of it was given back after capture, in minor units: less
+	// than Amount while it is captured, all of it when it is refunded.
+	Refunded int64 `json:"refunded,omitempty"`
 	// DeclineCode is there for declined payments, "insufficient_funds".
 	DeclineCode string `json:"decline_code,omitempty"`
 	// Expired is set where the hold ran out by itself; the state is voided then.
@@ -125,6 +128,15 @@ func (s Step) SettledBy(state State) bool {
 	}
 }
 
+// RefundRequest asks the provider to give back a part of what was captured, or all.
+type RefundRequest struct {
+	Order Order
+	// Return is the number of the order's return that it is for, from 1: a refund is
+	// known by it, and made once.
+	Return int
+	Amount events.Money
+}
+
 // Provider moves an order's money. All calls are idempotent. An error that is
 // ErrRefused is final; after any other the outcome is unknown: Find tells, and the
 // call is made again.
@@ -146,6 +158,10 @@ type Provider interface {
 	// slip in behind a cancellation. An adapter to a provider that doesn't
 	// promise this has to bring it about.
 	Release(ctx context.Context, order Order) (Payment, error)
+	// Refund gives back a part of what is kept, once for each return, and answers
+	// with the payment afterwards, or as it is now. ErrRefused says that so much
+	// isn't kept: the payment was never captured, or too much of it was given back.
+	Refund(ctx context.Context, req RefundRequest) (Payment, error)
 }
 
 // Kind is what a movement does to money.
@@ -161,7 +177,7 @@ const (
 )
 
 // Movement is one line of the provider's ledger. For each order
-// authorise = capture + void + what is held, and capture = refund + what is kept.
+// authorise = capture + void + what is held, and capture = refunds + what is kept.
 type Movement struct {
 	Seq       uint64       `json:"seq"`
 	At        time.Time    `json:"at"`

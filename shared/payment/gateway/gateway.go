@@ -56,3 +56,7 @@ func (s sandboxed) Capture(ctx context.Context, order payment.Order) (payment.Pa
 func (s sandboxed) Release(ctx context.Context, order payment.Order) (payment.Payment, error) {
 	return s.client.Release(ctx, order.ID)
 }
+
+func (s sandboxed) Refund(ctx context.Context, req payment.RefundRequest) (payment.Payment, error) {
+	return s.client.Refund(ctx, req)
+}

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/shared/payment"
 )
 
@@ -67,6 +68,32 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 			r.State = payment.StateNone
 		}
 		return r.release(now), nil
+	}
+	s.carryOut(w, in)
+}
+
+func (s *Server) refund(w http.ResponseWriter, r *http.Request) {
+	var req struct {
+		Return int          `json:"return"`
+		Amount events.Money `json:"amount"`
+	}
+	in, ok := readInstruction(w, r, &req)
+	if !ok {
+		return
+	}
+	if problem := checkAmount(req.Amount); problem != "" {
+		invalid(w, problem)
+		return
+	} else if req.Return < 1 {
+		invalid(w, "return: not positive")
+		return
+	}
+	in.order, in.replay = r.PathValue("order"), true
+	in.act = func(r *record, now time.Time) (payment.Kind, error) {
+		if !r.exists() {
+			return "", errNotFound
+		}
+		return r.refund(req.Amount, now)
 	}
 	s.carryOut(w, in)
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.etcd.io/bbolt"
 
+	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/shared/groupcommit"
 	"github.com/orderflow-project/orderflow/shared/payment"
 )
@@ -26,6 +27,7 @@ var (
 	errConflict = errors.New("this Idempotency-Key was used with another request")
 	errExists   = errors.New("this order has a payment already")
 	errNotFound = errors.New("this order has no payment")
+	errNotKept  = errors.New("so much of this payment isn't kept")
 )
 
 // ledger is the provider's book. Its single writer is what puts a capture and
@@ -106,14 +108,19 @@ func (b books) apply(in instruction, now time.Time) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	if err := b.move(&r, r.expire(now), now); err != nil {
+	if err := b.move(&r, r.expire(now), r.Amount, now); err != nil {
 		return outcome{}, err
 	}
+	before := r.Refunded
 	kind, refusal := in.act(&r, now)
 	if refusal != nil {
 		return outcome{refusal: refusal}, b.save(r)
 	}
-	if err := errors.Join(b.move(&r, kind, now), b.save(r), b.remember(in, r.Payment)); err != nil {
+	amount := r.Amount
+	if kind == payment.KindRefund {
+		amount.Amount = r.Refunded - before
+	}
+	if err := errors.Join(b.move(&r, kind, amount, now), b.save(r), b.remember(in, r.Payment)); err != nil {
 		return outcome{}, err
 	}
 	return outcome{payment: r.Payment}, nil
@@ -170,7 +177,7 @@ func (b books) save(r record) error {
 }
 
 // move writes a line of the ledger, if anything was moved.
-func (b books) move(r *record, kind payment.Kind, now time.Time) error {
+func (b books) move(r *record, kind payment.Kind, amount events.Money, now time.Time) error {
 	if kind == "" {
 		return nil
 	}
@@ -179,7 +186,7 @@ func (b books) move(r *record, kind payment.Kind, now time.Time) error {
 		return fmt.Errorf("number movement: %w", err)
 	}
 	encoded, err := json.Marshal(payment.Movement{
-		Seq: seq, At: now, OrderID: r.OrderID, PaymentID: r.ID, Kind: kind, Amount: r.Amount, State: r.State,
+		Seq: seq, At: now, OrderID: r.OrderID, PaymentID: r.ID, Kind: kind, Amount: amount, State: r.State,
 	})
 	if err != nil {
 		return fmt.Errorf("encode movement: %w", err)

@@ -1,6 +1,7 @@
 package sandbox_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -13,7 +14,8 @@ import (
 type model struct {
 	state                    payment.State
 	declined, captureDecline bool
-	amount                   int64
+	amount, refunded         int64
+	returns                  map[int]int64 // what was refunded for each
 	expiresAt                time.Time
 }
 
@@ -75,7 +77,7 @@ func (m *machine) capture(t *rapid.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want.state == payment.StateRefunded && got.State == payment.StateCaptured {
+	if want.state == payment.StateRefunded && got.State == payment.StateCaptured || want.refunded > 0 {
 		return // the first answer again
 	}
 	if want.state == payment.StateAuthorised {
@@ -99,9 +101,38 @@ func (m *machine) release(t *rapid.T) {
 	case payment.StateAuthorised:
 		want.state = payment.StateVoided
 	case payment.StateCaptured:
-		want.state = payment.StateRefunded
+		want.state, want.refunded = payment.StateRefunded, want.amount
 	}
 	m.compare(t, "release", want, got)
+}
+
+func (m *machine) refund(t *rapid.T) {
+	order, want := m.order(t)
+	number, amount := rapid.IntRange(1, 3).Draw(t, "return"), rapid.Int64Range(1, max(want.amount, 1)).Draw(t, "amount")
+	got, err := m.p.Refund(t.Context(), payment.RefundRequest{Order: payment.Order{ID: order}, Return: number, Amount: euros(amount)})
+	before, done := want.returns[number]
+	switch {
+	case done && before == amount:
+		if err != nil {
+			t.Fatalf("a refund again = %v", err)
+		}
+	case done || want.state != payment.StateCaptured || amount > want.amount-want.refunded:
+		if !errors.Is(err, payment.ErrRefused) {
+			t.Fatalf("refund of %d for return %d = %+v, %v, want it refused: %+v", amount, number, got, err, *want)
+		}
+	default:
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want.returns == nil {
+			want.returns = map[int]int64{}
+		}
+		want.returns[number] = amount
+		if want.refunded += amount; want.refunded == want.amount {
+			want.state = payment.StateRefunded
+		}
+		m.compare(t, "refund", want, got)
+	}
 }
 
 func (m *machine) find(t *rapid.T) {
@@ -118,7 +149,7 @@ func (m *machine) wait(t *rapid.T) {
 }
 
 func (m *machine) compare(t *rapid.T, call string, want *model, got payment.Payment) {
-	if got.State != want.state || got.Amount.Amount != want.amount {
+	if got.State != want.state || got.Amount.Amount != want.amount || got.Refunded != want.refunded {
 		t.Fatalf("%s = %+v, want %+v", call, got, *want)
 	}
 }
@@ -131,7 +162,7 @@ func TestAnySequenceOfCalls(t *testing.T) {
 		run++
 		m := &machine{p: p, prefix: orderPrefix(run), models: map[string]*model{}}
 		rt.Repeat(map[string]func(*rapid.T){
-			"authorise": m.authorise, "capture": m.capture, "release": m.release, "find": m.find, "wait": m.wait,
+			"authorise": m.authorise, "capture": m.capture, "release": m.release, "refund": m.refund, "find": m.find, "wait": m.wait,
 		})
 	})
 	checkLedger(t, p.Client)

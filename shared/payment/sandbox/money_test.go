@@ -219,7 +219,7 @@ func checkLedger(t testing.TB, client *payment.Client) {
 		case payment.StateAuthorised:
 			wantHeld = p.Amount.Amount
 		case payment.StateCaptured:
-			wantKept = p.Amount.Amount
+			wantKept = p.Amount.Amount - p.Refunded
 		}
 		if held != wantHeld || kept != wantKept || sum[payment.KindAuthorise] > p.Amount.Amount {
 			t.Errorf("order %s %s: held %d kept %d, want %d and %d (%v)", p.OrderID, p.State, held, kept, wantHeld, wantKept, sum)

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"time"
 
+	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/shared/payment"
 )
 
@@ -70,6 +71,18 @@ func (r *record) capture(now time.Time) payment.Kind {
 	return payment.KindCapture
 }
 
+// refund gives back a part of what is kept.
+func (r *record) refund(amount events.Money, now time.Time) (payment.Kind, error) {
+	kept := r.State == payment.StateCaptured && amount.Currency == r.Amount.Currency
+	if !kept || amount.Amount > r.Amount.Amount-r.Refunded {
+		return "", errNotKept
+	}
+	if r.Refunded += amount.Amount; r.Refunded == r.Amount.Amount {
+		r.State, r.ClosedAt = payment.StateRefunded, now
+	}
+	return payment.KindRefund, nil
+}
+
 // release gives back what is held or kept.
 func (r *record) release(now time.Time) payment.Kind {
 	switch r.State {
@@ -77,7 +90,7 @@ func (r *record) release(now time.Time) payment.Kind {
 		r.State, r.ClosedAt = payment.StateVoided, now
 		return payment.KindVoid
 	case payment.StateCaptured:
-		r.State, r.ClosedAt = payment.StateRefunded, now
+		r.State, r.Refunded, r.ClosedAt = payment.StateRefunded, r.Amount.Amount, now
 		return payment.KindRefund
 	default:
 		return ""

@@ -5,6 +5,7 @@
 //	POST /v1/payments                     authorise
 //	POST /v1/payments/{order}/capture     keep what is held
 //	POST /v1/payments/{order}/release     void or refund
+//	POST /v1/payments/{order}/refunds     give back a part, once for each return
 //	GET  /v1/payments/{order}             how it stands
 //	GET  /v1/payments?after=&limit=       all payments, by order id
 //	GET  /v1/ledger?after=&limit=         every movement, in order
@@ -12,7 +13,7 @@
 //	GET, PUT, DELETE /faults              see package fault; off unless asked for
 //
 // An order has one payment. It is captured or voided, never both, and refunded
-// only after capture. What was answered is on disk.
+// only after capture, by release or in parts, and never by more than was captured. What was answered is on disk.
 //
 // A release that comes before its order was ever authorised closes the order:
 // an authorisation that was still under way is declined when it arrives.
@@ -86,6 +87,7 @@ func (s *Server) routes(faults bool) http.Handler {
 	api.HandleFunc("POST /v1/payments", s.authorise)
 	api.HandleFunc("POST /v1/payments/{order}/capture", s.capture)
 	api.HandleFunc("POST /v1/payments/{order}/release", s.release)
+	api.HandleFunc("POST /v1/payments/{order}/refunds", s.refund)
 	api.HandleFunc("GET /v1/payments/{order}", s.find)
 	api.HandleFunc("GET /v1/payments", s.listPayments)
 	api.HandleFunc("GET /v1/ledger", s.listMovements)

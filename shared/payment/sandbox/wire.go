@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/shared/payment"
 )
 
@@ -56,12 +57,18 @@ func decodeStrictly(body []byte, into any) error {
 
 // checkAuthorise says what is wrong with the request, or "".
 func checkAuthorise(req payment.AuthoriseRequest) string {
-	switch {
-	case !validID(req.OrderID):
+	if !validID(req.OrderID) {
 		return "order_id: 1 to 64 letters, digits, - or _"
-	case req.Amount.Amount <= 0:
+	}
+	return checkAmount(req.Amount)
+}
+
+// checkAmount says what is wrong with an amount that is to be moved, or "".
+func checkAmount(amount events.Money) string {
+	switch {
+	case amount.Amount <= 0:
 		return "amount: not positive"
-	case !isCurrency(req.Amount.Currency):
+	case !isCurrency(amount.Currency):
 		return "amount.currency: not an ISO 4217 code"
 	default:
 		return ""
@@ -100,6 +107,8 @@ func (s *Server) answerOutcome(w http.ResponseWriter, out outcome, err error) {
 		answerProblem(w, http.StatusNotFound, payment.CodeNotFound, out.refusal.Error())
 	case errors.Is(out.refusal, errExists):
 		answerProblem(w, http.StatusConflict, payment.CodeExists, out.refusal.Error())
+	case errors.Is(out.refusal, errNotKept):
+		answerProblem(w, http.StatusConflict, payment.CodeNotKept, out.refusal.Error())
 	case out.refusal != nil:
 		answerProblem(w, http.StatusConflict, payment.CodeConflict, out.refusal.Error())
 	default:

@@ -34,6 +34,12 @@
 // have given before, the next key is the same with a higher number. Everybody
 // gets the same failure for the first, and so comes to the same number.
 //
+// # Refunds of a part
+//
+// Stripe would make one as often as it is asked with another key. So before each, and
+// under a key of the return's own, it is asked for the refunds that there are: each
+// says in its metadata which return it is for.
+//
 // # What Stripe has to be asked again
 //
 // After a timeout, a 5xx, a 409 or a 429 nobody knows what Stripe has done. The
@@ -331,7 +337,7 @@ func (c *Client) cancel(ctx context.Context, order payment.Order, found intent) 
 // somebody has refunded a part in Stripe's dashboard.
 func (c *Client) refund(ctx context.Context, order payment.Order, found intent) (intent, error) {
 	var made stripe.Refund
-	err := c.post(ctx, order, "refund", "/v1/refunds", &stripe.RefundCreateParams{
+	err := c.post(ctx, order, "refund", refundsPath, &stripe.RefundCreateParams{
 		PaymentIntent: &found.ID, Metadata: map[string]string{metaOrder: order.ID},
 	}, &made)
 	if err != nil && asProblem(err).code() != stripe.ErrorCodeChargeAlreadyRefunded {

@@ -133,10 +133,11 @@ func (i intent) paid(p payment.Payment) payment.Payment {
 	if charge.BalanceTransaction != nil {
 		p.CapturedAt = at(charge.BalanceTransaction.Created)
 	}
+	p.Refunded = charge.AmountRefunded
 	if !charge.Refunded {
 		return p
 	}
-	p.State = payment.StateRefunded
+	p.State, p.Refunded = payment.StateRefunded, p.Amount.Amount
 	if charge.Refunds != nil {
 		for _, refund := range charge.Refunds.Data {
 			if made := at(refund.Created); made.After(p.ClosedAt) {

@@ -1,6 +1,7 @@
 package stripetest
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -50,14 +51,40 @@ const (
 
 // intent is a PaymentIntent with its charge.
 type intent struct {
-	ID, Status, Currency, reason     string
-	Amount                           int64
-	Metadata                         map[string]string
-	card                             card
-	lastError                        *refusal
-	charged, paid, refunded          bool
-	created, charge, capture, refund time.Time
-	cancelled                        time.Time
+	ID, Status, Currency, reason string
+	Amount                       int64
+	Metadata                     map[string]string
+	card                         card
+	lastError                    *refusal
+	charged, paid, refunded      bool
+	refunds                      []refund
+	created, charge, capture     time.Time
+	cancelled                    time.Time
+}
+
+// refund is one of a charge's.
+type refund struct {
+	ID, status string
+	amount     int64
+	metadata   map[string]string
+	made       time.Time
+}
+
+func (r refund) json() map[string]any {
+	return map[string]any{
+		"id": r.ID, "object": "refund", "status": r.status, "amount": r.amount, "metadata": r.metadata, "created": r.made.Unix(),
+	}
+}
+
+// given is how much was refunded. What Stripe had to take back isn't.
+func (i *intent) given() int64 {
+	var all int64
+	for _, one := range i.refunds {
+		if one.status == succeeded {
+			all += one.amount
+		}
+	}
+	return all
 }
 
 // refusal is an error of Stripe's.
@@ -114,11 +141,19 @@ func (s *Server) create(form url.Values) (status int, said []byte) {
 }
 
 func (i *intent) note(form url.Values) {
+	for key, value := range metadata(form) {
+		i.Metadata[key] = value
+	}
+}
+
+func metadata(form url.Values) map[string]string {
+	noted := map[string]string{}
 	for name, values := range form {
 		if key, found := strings.CutPrefix(name, "metadata["); found {
-			i.Metadata[strings.TrimSuffix(key, "]")] = values[0]
+			noted[strings.TrimSuffix(key, "]")] = values[0]
 		}
 	}
+	return noted
 }
 
 // act takes a PaymentIntent one step on, or says why it can't be.
@@ -134,7 +169,7 @@ func (s *Server) act(i *intent, step string, form url.Values) *refusal {
 	case "cancel":
 		return s.cancel(i, form.Get("cancellation_reason"))
 	case "refund":
-		return s.refundOf(i)
+		return s.refundOf(i, form)
 	default:
 		return &refusal{status: http.StatusNotFound, kind: "invalid_request_error"}
 	}
@@ -194,14 +229,23 @@ func (s *Server) cancel(i *intent, reason string) *refusal {
 	return nil
 }
 
-func (s *Server) refundOf(i *intent) *refusal {
+func (s *Server) refundOf(i *intent, form url.Values) *refusal {
+	amount := i.Amount - i.given()
+	if asked, err := strconv.ParseInt(form.Get("amount"), 10, 64); err == nil {
+		amount = asked
+	}
 	switch {
 	case i.Status != succeeded:
 		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "charge_not_refundable"}
 	case i.refunded:
 		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", code: "charge_already_refunded"}
+	case amount <= 0 || amount > i.Amount-i.given():
+		return &refusal{status: http.StatusBadRequest, kind: "invalid_request_error", param: "amount"}
 	}
-	i.refunded, i.refund = true, s.now()
+	i.refunds = append(i.refunds, refund{
+		ID: fmt.Sprintf("re_%s_%d", i.ID, len(i.refunds)+1), status: succeeded, amount: amount, metadata: metadata(form), made: s.now(),
+	})
+	i.refunded = i.given() == i.Amount
 	s.moved(i, payment.KindRefund)
 	return nil
 }
@@ -254,6 +298,7 @@ func (i *intent) chargeJSON(expand []string) any {
 	}
 	charge := map[string]any{
 		"id": id, "object": "charge", "created": i.charge.Unix(), "status": succeeded, "captured": i.paid, "refunded": i.refunded,
+		"amount_refunded":     i.given(),
 		"balance_transaction": nil,
 	}
 	if i.lastError != nil {
@@ -267,8 +312,8 @@ func (i *intent) chargeJSON(expand []string) any {
 	}
 	if slices.Contains(expand, "latest_charge.refunds") {
 		refunds := []any{}
-		if i.refunded {
-			refunds = append(refunds, map[string]any{"id": "re_" + i.ID, "object": "refund", "created": i.refund.Unix()})
+		for _, one := range i.refunds {
+			refunds = append(refunds, one.json())
 		}
 		charge["refunds"] = map[string]any{"object": "list", "data": refunds}
 	}

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -233,7 +234,7 @@ func (s *Server) write(at string, form url.Values) (status int, said []byte) {
 		if refused := s.act(i, "refund", form); refused != nil {
 			return refused.answer(nil)
 		}
-		return http.StatusOK, encode(map[string]any{"id": "re_of_tests", "object": "refund", "status": "succeeded"})
+		return http.StatusOK, encode(i.refunds[len(i.refunds)-1].json())
 	case parts[0] != "payment_intents" || len(parts) > 3:
 		return missing("")
 	}
@@ -263,11 +264,52 @@ func (s *Server) read(r *http.Request) (status int, said []byte) {
 		}
 		return http.StatusOK, encode(map[string]any{"object": "search_result", "data": found, "has_more": false})
 	}
+	if r.URL.Path == "/v1/refunds" {
+		return s.listRefunds(query)
+	}
 	i := s.byID(strings.TrimPrefix(r.URL.Path, "/v1/payment_intents/"))
 	if i == nil {
 		return missing("intent")
 	}
 	return http.StatusOK, encode(i.json(query["expand[]"], query))
+}
+
+// refundsPage is how many refunds a page has here, so that there is more than one.
+const refundsPage = 2
+
+// listRefunds lists the latest first, as Stripe does.
+func (s *Server) listRefunds(query url.Values) (status int, said []byte) {
+	i := s.byID(query.Get("payment_intent"))
+	if i == nil {
+		return missing("payment_intent")
+	}
+	page, begun, more := []any{}, query.Get("starting_after") == "", false
+	for _, one := range slices.Backward(i.refunds) {
+		switch {
+		case !begun:
+			begun = one.ID == query.Get("starting_after")
+		case len(page) == refundsPage:
+			more = true
+		default:
+			page = append(page, one.json())
+		}
+	}
+	return http.StatusOK, encode(map[string]any{"object": "list", "url": "/v1/refunds", "data": page, "has_more": more})
+}
+
+// FailRefunds has an order's refunds taken back, as by a card that is gone.
+func (s *Server) FailRefunds(orderID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range s.intents {
+		if i.Metadata["order_id"] != orderID {
+			continue
+		}
+		for n := range i.refunds {
+			i.refunds[n].status = "failed"
+		}
+		i.refunded = i.given() == i.Amount
+	}
 }
 
 func (s *Server) byID(id string) *intent {

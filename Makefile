@@ -204,6 +204,14 @@ dead-letters: build ## Deal with dead letters of the running system (ARGS="list"
 stock: build ## See the stock of the running system, receive goods, adjust it (ARGS="receive SKU 20 --reference=PO-17")
 	@$(WITH_ENV) bin/orderflow stock $(ARGS)
 
+.PHONY: cancel
+cancel: build ## Cancel an order of the running system as an operator (ARGS="OF-... --reason='...'")
+	@$(WITH_ENV) bin/orderflow cancel $(ARGS)
+
+.PHONY: take-back
+take-back: build ## Take back what was shipped, and refund it (ARGS="OF-... --line=SKU=1 --refund=12.34 --reason=not_wanted --reference=RMA-7")
+	@$(WITH_ENV) bin/orderflow take-back $(ARGS)
+
 .PHONY: order
 order: build ## Tell the whole life of an order of the running system (ID=id or number; AT=time)
 	@$(WITH_ENV) bin/orderflow order $(if $(AT),--at=$(AT)) $(ID)

@@ -3,6 +3,7 @@ package events
 import (
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Entry describes one event: where it travels, who sends and who reads it.
@@ -14,6 +15,9 @@ type Entry struct {
 	// Name says what happened; it is the Kafka topic, the KafkaSink, the last
 	// part of the event's id, and the name of its schema and example.
 	Name string
+	// Repeats says that it may happen to an order several times, and moves it
+	// nowhere. Each time has a name of its own: see NameOf.
+	Repeats bool
 	// Status is where the event leaves the order.
 	Status Status
 	// SentBy and ReadBy are names of functions.
@@ -55,7 +59,11 @@ func Catalog() []Entry {
 			ReadBy: slices.Clone(observers),
 		}, {
 			Type: TypeOrderCancelled, Version: 1, Name: "order-cancelled", Status: StatusCancelled,
-			SentBy: []string{"storefront", "payment-verification", "inventory-update", "shipment-preparation", "provider-webhooks"},
+			SentBy: []string{"storefront", "payment-verification", "inventory-update", "shipment-preparation", "provider-webhooks", "backoffice"},
+			ReadBy: append([]string{"order-cancellation"}, observers...),
+		}, {
+			Type: TypeOrderReturned, Version: 1, Name: "order-returned", Repeats: true, Status: StatusShipped,
+			SentBy: []string{"backoffice"},
 			ReadBy: append([]string{"order-cancellation"}, observers...),
 		},
 	}
@@ -66,9 +74,31 @@ func ByType(eventType string) (Entry, bool) {
 	return find(func(e Entry) bool { return e.Type == eventType })
 }
 
-// ByName finds the catalogue's entry for what happened, as "order-placed".
+// ByName finds the catalogue's entry for what happened, as "order-placed" or
+// "order-returned/2".
 func ByName(name string) (Entry, bool) {
-	return find(func(e Entry) bool { return e.Name == name })
+	topic, time, numbered := strings.Cut(name, "/")
+	if n, err := strconv.Atoi(time); numbered && (err != nil || n < 1 || strconv.Itoa(n) != time) {
+		return Entry{}, false
+	}
+	return find(func(e Entry) bool { return e.Name == topic && (e.Repeats || !numbered) })
+}
+
+// NameOf is what has happened to the order, by which its history knows the event:
+// the catalogue's name, and which time it is where it can be several. It is empty
+// for data of no known type.
+func NameOf(data Data) string {
+	kind, known := ByType(data.Type())
+	if returned, is := data.(OrderReturned); is && known {
+		return kind.Name + "/" + strconv.Itoa(returned.ReturnNumber)
+	}
+	return kind.Name
+}
+
+// TopicOf is the topic and KafkaSink of what has happened, whichever time it is.
+func TopicOf(name string) string {
+	topic, _, _ := strings.Cut(name, "/")
+	return topic
 }
 
 func find(match func(Entry) bool) (Entry, bool) {

@@ -31,6 +31,7 @@ const (
 	TypeInventoryUpdated = "orderflow.inventory.updated.v1"
 	TypeOrderShipped     = "orderflow.order.shipped.v1"
 	TypeOrderCancelled   = "orderflow.order.cancelled.v1"
+	TypeOrderReturned    = "orderflow.order.returned.v1"
 )
 
 // Line is one article of an order. SKUs are unique within an order.
@@ -93,6 +94,32 @@ type OrderCancelled struct {
 	Short   []Shortage `json:"short,omitempty"`
 }
 
+// ReturnedLine is so many units of an article that came back. A return has at most
+// two of an article: what is restocked, and what isn't.
+type ReturnedLine struct {
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+	// Restocked says that they are for sale again; what is damaged isn't.
+	Restocked bool `json:"restocked"`
+}
+
+// OrderReturned says that a shop takes back some of what it has shipped, or makes
+// good for it, and gives the customer some of the money. It can happen to an order
+// several times.
+type OrderReturned struct {
+	OrderID string `json:"order_id"`
+	Number  string `json:"number"`
+	// ReturnNumber counts the returns of the order from 1.
+	ReturnNumber int          `json:"return_number"`
+	Reason       ReturnReason `json:"reason"`
+	// Lines is empty where nothing comes back.
+	Lines []ReturnedLine `json:"lines"`
+	// Refund is what the customer gets, more than nothing; Total is what the order
+	// came to, by which the provider knows its payment.
+	Refund Money `json:"refund"`
+	Total  Money `json:"total"`
+}
+
 // Type implements Data.
 func (OrderPlaced) Type() string { return TypeOrderPlaced }
 
@@ -108,6 +135,9 @@ func (OrderShipped) Type() string { return TypeOrderShipped }
 // Type implements Data.
 func (OrderCancelled) Type() string { return TypeOrderCancelled }
 
+// Type implements Data.
+func (OrderReturned) Type() string { return TypeOrderReturned }
+
 // Order implements Data.
 func (e OrderPlaced) Order() string { return e.OrderID }
 
@@ -122,6 +152,9 @@ func (e OrderShipped) Order() string { return e.OrderID }
 
 // Order implements Data.
 func (e OrderCancelled) Order() string { return e.OrderID }
+
+// Order implements Data.
+func (e OrderReturned) Order() string { return e.OrderID }
 
 // Validate implements Data.
 func (e OrderPlaced) Validate() error {
@@ -153,6 +186,45 @@ func (e OrderCancelled) Validate() error {
 		}
 	}
 	return err
+}
+
+// Validate implements Data.
+func (e OrderReturned) Validate() error {
+	err := errors.Join(present("order_id", e.OrderID), present("number", e.Number), present("reason", string(e.Reason)))
+	if e.ReturnNumber < 1 {
+		err = errors.Join(err, fmt.Errorf("return_number: %d is not positive", e.ReturnNumber))
+	}
+	if e.Lines == nil {
+		err = errors.Join(err, errors.New("lines: missing"))
+	}
+	seen := map[ReturnedLine]bool{}
+	for i, line := range e.Lines {
+		kind := ReturnedLine{SKU: line.SKU, Restocked: line.Restocked}
+		if !validSKU(line.SKU) || seen[kind] {
+			err = errors.Join(err, fmt.Errorf("lines[%d].sku: empty or twice, or too long: %q", i, line.SKU))
+		}
+		seen[kind] = true
+		if line.Quantity < 1 {
+			err = errors.Join(err, fmt.Errorf("lines[%d].quantity: %d is not positive", i, line.Quantity))
+		}
+	}
+	return errors.Join(err, e.validateMoney())
+}
+
+func (e OrderReturned) validateMoney() error {
+	for field, money := range map[string]Money{"refund": e.Refund, "total": e.Total} {
+		if err := money.validate(); err != nil {
+			return fmt.Errorf("%s: %w", field, err)
+		}
+	}
+	switch {
+	case e.Refund.Currency != e.Total.Currency:
+		return fmt.Errorf("refund: %s of a total of %s: different currencies", e.Refund, e.Total)
+	case e.Refund.Amount == 0 || e.Refund.Amount > e.Total.Amount:
+		return fmt.Errorf("refund: %s is nothing, or more than the total of %s", e.Refund, e.Total)
+	default:
+		return nil
+	}
 }
 
 func validate(orderID, number string, lines []Line, total Money) error {
@@ -218,6 +290,8 @@ func Decode(eventType string, data []byte) (Data, error) {
 		return decode[OrderShipped](data)
 	case TypeOrderCancelled:
 		return decode[OrderCancelled](data)
+	case TypeOrderReturned:
+		return decode[OrderReturned](data)
 	default:
 		return nil, fmt.Errorf("%w: %q", ErrUnknownType, eventType)
 	}

@@ -123,3 +123,66 @@ func TestCatalog(t *testing.T) {
 		}
 	}
 }
+
+func TestValidateReturned(t *testing.T) {
+	t.Parallel()
+	line := events.ReturnedLine{SKU: "A-1", Quantity: 2, Restocked: true}
+	good := events.OrderReturned{
+		OrderID: "id", Number: "n", ReturnNumber: 1, Reason: events.ReturnDamaged, Lines: []events.ReturnedLine{line}, Refund: eur(1000), Total: eur(1000),
+	}
+	goodwill, partly := good, good
+	goodwill.Lines, goodwill.Refund = []events.ReturnedLine{}, eur(1)
+	partly.Lines = []events.ReturnedLine{line, {SKU: "A-1", Quantity: 1}}
+	for _, valid := range []events.OrderReturned{good, goodwill, partly} {
+		if err := valid.Validate(); err != nil {
+			t.Fatalf("Validate() = %v for a good event", err)
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(*events.OrderReturned)
+		want   string
+	}{
+		"no order":         {func(e *events.OrderReturned) { e.OrderID = "" }, "order_id: missing"},
+		"no number":        {func(e *events.OrderReturned) { e.Number = "" }, "number: missing"},
+		"the return none":  {func(e *events.OrderReturned) { e.ReturnNumber = 0 }, "return_number: 0 is not positive"},
+		"no reason":        {func(e *events.OrderReturned) { e.Reason = "" }, "reason: missing"},
+		"no word of lines": {func(e *events.OrderReturned) { e.Lines = nil }, "lines: missing"},
+		"zero units":       {func(e *events.OrderReturned) { e.Lines[0].Quantity = 0 }, "lines[0].quantity: 0 is not positive"},
+		"a SKU twice":      {func(e *events.OrderReturned) { e.Lines = append(e.Lines, line) }, "lines[1].sku: empty or twice"},
+		"no refund":        {func(e *events.OrderReturned) { e.Refund = eur(0) }, "refund: EUR 0.00 is nothing"},
+		"less than none":   {func(e *events.OrderReturned) { e.Refund = eur(-1) }, "refund: amount: -1 is less than nothing"},
+		"more than paid":   {func(e *events.OrderReturned) { e.Refund = eur(1001) }, "more than the total"},
+		"another currency": {func(e *events.OrderReturned) { e.Refund.Currency = "USD" }, "different currencies"},
+	} {
+		bad := good
+		bad.Lines = slices.Clone(good.Lines)
+		test.change(&bad)
+		if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: Validate() = %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// What happens several times has a name for each time, and one topic.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		data        events.Data
+		name, topic string
+	}{
+		{events.OrderPlaced{}, "order-placed", "order-placed"},
+		{events.OrderReturned{ReturnNumber: 1}, "order-returned/1", "order-returned"},
+		{events.OrderReturned{ReturnNumber: 12}, "order-returned/12", "order-returned"},
+	} {
+		name := events.NameOf(test.data)
+		kind, known := events.ByName(name)
+		if name != test.name || events.TopicOf(name) != test.topic || !known || kind.Type != test.data.Type() {
+			t.Errorf("NameOf(%T) = %q on the topic %q, which is %+v", test.data, name, events.TopicOf(name), kind)
+		}
+	}
+	for _, name := range []string{"", "order", "order-placed/1", "order-returned/0", "order-returned/-1", "order-returned/01", "order-returned/", "order-returned/1/1"} {
+		if kind, known := events.ByName(name); known {
+			t.Errorf("ByName(%q) = %+v", name, kind)
+		}
+	}
+}

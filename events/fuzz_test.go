@@ -32,6 +32,8 @@ func FuzzDecode(f *testing.F) {
 			`{"order_id":"a","number":"b","lines":[{"sku":"x","quantity":1,"unit_price":{"amount":-5,"currency":"EUR"}}],"total":{"amount":-5,"currency":"EUR"}}`,
 			`{"order_id":"a","number":"b","lines":[{"sku":"x","quantity":1,"unit_price":{"amount":5}}],"total":{"amount":5}}`,
 			`{"order_id":"a","number":"b","lines":[{"sku":"x","quantity":1e0,"unit_price":{"amount":5.0,"currency":"EUR"}}],"total":{"amount":5,"currency":"EUR"}}`,
+			`{"order_id":"a","number":"b","return_number":1,"reason":"x","lines":[{"sku":"x","quantity":1,"restocked":null}],"refund":{"amount":6,"currency":"EUR"},"total":{"amount":5,"currency":"EUR"}}`,
+			`{"order_id":"a","number":"b","return_number":0,"reason":"x","lines":[],"refund":{"amount":1,"currency":"USD"},"total":{"amount":5,"currency":"EUR"}}`,
 			`{"order_id":"a","order_id":"b","ORDER_ID":"c","number":"b","lines":[{"sku":"x","quantity":1,"unit_price":{"amount":5,"currency":"EUR"}}],"total":{"amount":5,"currency":"EUR"},"reason":"x"}`,
 		} {
 			f.Add(uint8(i), []byte(nasty))
@@ -65,7 +67,7 @@ func wantReason(t *testing.T, schema *jsonschema.Schema, data []byte, refusal er
 		return
 	}
 	for _, beyond := range []string{
-		"total: ", "empty or twice", "overflows", "different currencies", // sums and duplicates
+		"total: ", "refund: ", "empty or twice", "overflows", "different currencies", // sums and duplicates
 		"cannot unmarshal number", // 1.0 is an integer to a schema, and so is one of a hundred digits
 		"cannot unmarshal",        // a name in capitals is another field to a schema
 		"invalid character",       // what stands after the value
@@ -89,7 +91,9 @@ func wantValid(t *testing.T, schema *jsonschema.Schema, encoded []byte) {
 	}
 	object, _ := value.(map[string]any)
 	object["order_id"], object["number"] = "019a0000-0000-7000-8000-000000000000", "OF-00000-00000"
-	if object["reason"] != nil {
+	if object["return_number"] != nil {
+		object["reason"] = string(events.ReturnNotWanted)
+	} else if object["reason"] != nil {
 		object["reason"] = string(events.ReasonOutOfStock)
 	}
 	if err := schema.Validate(object); err != nil {

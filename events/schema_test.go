@@ -107,6 +107,7 @@ func TestTypesHaveTheSchemasFields(t *testing.T) {
 		events.TypeInventoryUpdated: reflect.TypeFor[events.InventoryUpdated](),
 		events.TypeOrderShipped:     reflect.TypeFor[events.OrderShipped](),
 		events.TypeOrderCancelled:   reflect.TypeFor[events.OrderCancelled](),
+		events.TypeOrderReturned:    reflect.TypeFor[events.OrderReturned](),
 	}
 	for _, entry := range events.Catalog() {
 		want := fieldsOfSchema(compile(t, "schemas", entry.SchemaFile()), "")
@@ -161,12 +162,18 @@ func fieldsOfType(t reflect.Type, path string) []string {
 
 func TestReasonsAreTheSchemas(t *testing.T) {
 	t.Parallel()
+	wantEnum(t, "reason", events.Reasons())
+	wantEnum(t, "return_reason", events.ReturnReasons())
+}
+
+func wantEnum[T ~string](t *testing.T, definition string, reasons []T) {
+	t.Helper()
 	var want []any
-	for _, reason := range events.Reasons() {
+	for _, reason := range reasons {
 		want = append(want, string(reason))
 	}
-	definitions := readJSON(t, "schemas/types.v1.schema.json")["$defs"].(map[string]any)    //nolint:forcetypeassert // a test
-	if diff := cmp.Diff(want, definitions["reason"].(map[string]any)["enum"]); diff != "" { //nolint:forcetypeassert // a test
-		t.Errorf("reasons (-Go +schema):\n%s", diff)
+	definitions := readJSON(t, "schemas/types.v1.schema.json")["$defs"].(map[string]any)      //nolint:forcetypeassert // a test
+	if diff := cmp.Diff(want, definitions[definition].(map[string]any)["enum"]); diff != "" { //nolint:forcetypeassert // a test
+		t.Errorf("%s (-Go +schema):\n%s", definition, diff)
 	}
 }

@@ -23,6 +23,19 @@ const (
 	ReasonPaymentExpired  Reason = "payment_expired"
 	ReasonOutOfStock      Reason = "out_of_stock"
 	ReasonCustomerRequest Reason = "customer_request"
+	ReasonOperatorRequest Reason = "operator_request"
+)
+
+// ReturnReason says why goods come back, or money without them.
+type ReturnReason string
+
+// The reasons for a return.
+const (
+	ReturnNotWanted  ReturnReason = "not_wanted"
+	ReturnDamaged    ReturnReason = "damaged"
+	ReturnWrongItem  ReturnReason = "wrong_item"
+	ReturnLostInPost ReturnReason = "lost_in_post"
+	ReturnGoodwill   ReturnReason = "goodwill"
 )
 
 // Statuses lists every status in the order of an order's life.
@@ -32,7 +45,12 @@ func Statuses() []Status {
 
 // Reasons lists every reason for a cancellation.
 func Reasons() []Reason {
-	return []Reason{ReasonPaymentDeclined, ReasonPaymentExpired, ReasonOutOfStock, ReasonCustomerRequest}
+	return []Reason{ReasonPaymentDeclined, ReasonPaymentExpired, ReasonOutOfStock, ReasonCustomerRequest, ReasonOperatorRequest}
+}
+
+// ReturnReasons lists every reason for a return.
+func ReturnReasons() []ReturnReason {
+	return []ReturnReason{ReturnNotWanted, ReturnDamaged, ReturnWrongItem, ReturnLostInPost, ReturnGoodwill}
 }
 
 // Transitions is the one table of the moves an order may make. The frame's

@@ -2,6 +2,7 @@
 //
 //	payment-verified                -> the order is confirmed
 //	order-shipped | order-cancelled -> one mail each
+//	order-returned                  -> one mail for each return
 //	order-placed | inventory-updated -> taken note of
 //
 // An order is confirmed once its money is secured, a moment after it is placed:
@@ -82,6 +83,7 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 		notes[events.InventoryUpdated](),
 		tells[events.OrderShipped](n),
 		tells[events.OrderCancelled](n),
+		tells[events.OrderReturned](n),
 	}, nil
 }
 

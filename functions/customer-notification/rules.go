@@ -21,6 +21,10 @@ func newsOf(data events.Data) (letter.News, bool) {
 		return letter.News{Change: letter.Shipped, Carrier: e.Carrier, TrackingNumber: e.TrackingNumber}, true
 	case events.OrderCancelled:
 		return letter.News{Change: letter.Cancelled, Reason: e.Reason, Short: e.Short}, true
+	case events.OrderReturned:
+		return letter.News{
+			Change: letter.Change(events.NameOf(e)), ReturnReason: e.Reason, Returned: e.Lines, Refund: e.Refund,
+		}, true
 	default:
 		return letter.News{}, false
 	}
@@ -112,7 +116,7 @@ func mailOf(change letter.Change, orderID uuid.UUID, from, to mail.Address, writ
 	to.Name = letter.PlainName(to.Name)
 	return sendgrid.Mail{
 		From: from, To: to, Subject: written.Subject, Text: written.Text, HTML: written.HTML,
-		Category: string(change),
+		Category: events.TopicOf(string(change)),
 		Args:     map[string]string{"order_id": orderID.String(), "change": string(change)},
 	}
 }

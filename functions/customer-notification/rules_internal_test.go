@@ -16,6 +16,7 @@ import (
 func TestNewsOf(t *testing.T) {
 	t.Parallel()
 	short := []events.Shortage{{SKU: "TEA", Wanted: 2, Available: 1}}
+	back := []events.ReturnedLine{{SKU: "TEA", Quantity: 1}}
 	for _, test := range []struct {
 		data events.Data
 		want letter.News
@@ -31,6 +32,10 @@ func TestNewsOf(t *testing.T) {
 		{
 			events.OrderCancelled{Reason: events.ReasonOutOfStock, Short: short},
 			letter.News{Change: letter.Cancelled, Reason: events.ReasonOutOfStock, Short: short}, true,
+		},
+		{
+			events.OrderReturned{ReturnNumber: 2, Reason: events.ReturnDamaged, Lines: back, Refund: events.Money{Amount: 5, Currency: "EUR"}},
+			letter.News{Change: "order-returned/2", ReturnReason: events.ReturnDamaged, Returned: back, Refund: events.Money{Amount: 5, Currency: "EUR"}}, true,
 		},
 	} {
 		news, tell := newsOf(test.data)

@@ -1,6 +1,10 @@
 package function
 
-import "github.com/orderflow-project/orderflow/events"
+import (
+	"slices"
+
+	"github.com/orderflow-project/orderflow/events"
+)
 
 // Metric names what is counted.
 type Metric string
@@ -12,6 +16,8 @@ const (
 	OrdersCancelled Metric = "orders_cancelled" // by reason
 	ItemsSold       Metric = "items_sold"       // by SKU
 	Revenue         Metric = "revenue"          // by currency, in minor units
+	ItemsReturned   Metric = "items_returned"   // by SKU, damaged ones too
+	Refunded        Metric = "refunded"         // by currency, in minor units
 )
 
 // Count is by how much an event raises one figure.
@@ -31,9 +37,27 @@ func Counts(data events.Data) []Count {
 		return shipped(event)
 	case events.OrderCancelled:
 		return []Count{{Metric: OrdersCancelled, Dimension: string(event.Reason), Value: 1}}
+	case events.OrderReturned:
+		return returned(event)
 	default:
 		return nil
 	}
+}
+
+// returned counts what a shipped order was given back for. What was sold stays sold:
+// who wants to know what is left takes one from the other.
+func returned(event events.OrderReturned) []Count {
+	counts := []Count{{Metric: Refunded, Dimension: event.Refund.Currency, Value: event.Refund.Amount}}
+	for _, line := range event.Lines {
+		// Where some of it is damaged, an article has two lines, and one count.
+		same := slices.IndexFunc(counts, func(c Count) bool { return c.Metric == ItemsReturned && c.Dimension == line.SKU })
+		if same >= 0 {
+			counts[same].Value += int64(line.Quantity)
+			continue
+		}
+		counts = append(counts, Count{Metric: ItemsReturned, Dimension: line.SKU, Value: int64(line.Quantity)})
+	}
+	return counts
 }
 
 func shipped(event events.OrderShipped) []Count {

@@ -32,6 +32,14 @@ func TestCounts(t *testing.T) {
 		{events.OrderCancelled{Lines: lines, Total: total, Reason: events.ReasonOutOfStock}, []function.Count{
 			{Metric: "orders_cancelled", Dimension: "out_of_stock", Value: 1},
 		}},
+		{events.OrderReturned{
+			Lines:  []events.ReturnedLine{{SKU: "CUP", Quantity: 1, Restocked: true}, {SKU: "CUP", Quantity: 1}, {SKU: "LAMP", Quantity: 2, Restocked: true}},
+			Refund: events.Money{Amount: 850, Currency: "EUR"}, Total: total,
+		}, []function.Count{
+			{Metric: "refunded", Dimension: "EUR", Value: 850},
+			{Metric: "items_returned", Dimension: "CUP", Value: 2},
+			{Metric: "items_returned", Dimension: "LAMP", Value: 2},
+		}},
 	} {
 		if diff := cmp.Diff(test.want, function.Counts(test.data)); diff != "" {
 			t.Errorf("Counts(%T) (-want +got):\n%s", test.data, diff)
@@ -43,7 +51,7 @@ func TestCounts(t *testing.T) {
 // one is to be added above, counted or not.
 func TestEveryEventIsDecidedOn(t *testing.T) {
 	t.Parallel()
-	if known := len(events.Catalog()); known != 5 {
-		t.Errorf("the catalogue has %d events, TestCounts knows 5", known)
+	if known := len(events.Catalog()); known != 6 {
+		t.Errorf("the catalogue has %d events, TestCounts knows 6", known)
 	}
 }

@@ -1,7 +1,7 @@
 // Package function is order-analytics: it counts what happens to orders, by
 // the minute in which it happened.
 //
-//	order-placed | payment-verified | inventory-updated | order-shipped | order-cancelled -> (nothing)
+//	order-placed | payment-verified | inventory-updated | order-shipped | order-cancelled | order-returned -> (nothing)
 package function
 
 import (
@@ -30,6 +30,7 @@ func rules(context.Context, stage.Env) ([]stage.Rule, error) {
 		counting[events.InventoryUpdated](),
 		counting[events.OrderShipped](),
 		counting[events.OrderCancelled](),
+		counting[events.OrderReturned](),
 	}, nil
 }
 

@@ -1,8 +1,9 @@
 // Package function undoes what was done for an order that was cancelled: its
 // money is voided or refunded, and the stock that was held for it is for sale
-// again.
+// again. Of a shipped order it does so with what is returned.
 //
 //	order-cancelled -> (nothing)
+//	order-returned  -> (nothing)
 //
 // It may come before what it is to undo. Stock can't be reserved any more, nor
 // a parcel shipped: both are done under the order's lock and only while the
@@ -47,7 +48,11 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 		return nil, err
 	}
 	c := canceller{rows: store.New(env.Pool), payments: payments}
-	return []stage.Rule{stage.Step[events.OrderCancelled, attempt.Answer]{Ask: c.ask, Apply: c.apply}}, nil
+	t := taker{rows: c.rows, payments: payments}
+	return []stage.Rule{
+		stage.Step[events.OrderCancelled, attempt.Answer]{Ask: c.ask, Apply: c.apply},
+		stage.Step[events.OrderReturned, attempt.Answer]{Ask: t.ask, Apply: t.apply},
+	}, nil
 }
 
 type canceller struct {

@@ -28,3 +28,40 @@ update stock s
 set reserved = s.reserved - locked.quantity
 from locked
 where s.sku = locked.sku;
+
+-- name: TellCause :exec
+-- What the journals say of this transaction: a return leaves the order shipped, so
+-- that its status doesn't tell.
+select set_config('orderflow.cause', @cause::text, true);
+
+-- name: RefundPart :execrows
+-- Adds to what was given back, so that the returns of an order may come in any order.
+-- No row where so much isn't kept.
+update payments
+set refunded_amount = refunded_amount + @refund::bigint,
+    state = case when refunded_amount + @refund::bigint = amount then 'refunded' else state end,
+    closed_at = case when refunded_amount + @refund::bigint = amount then @at::timestamptz else closed_at end
+where order_id = @order_id and state = 'captured' and currency = @currency and refunded_amount + @refund::bigint <= amount;
+
+-- name: Restock :execrows
+-- Puts units that were shipped for an order back on sale, all of them or, by its
+-- count of rows, too few. Stock is locked in SKU order, as everybody does.
+with back as (
+    select unnest(@skus::text[]) as sku, unnest(@quantities::int[]) as quantity
+), returned as (
+    update reservations r
+    set returned = r.returned + back.quantity
+    from back
+    where r.order_id = @order_id and r.sku = back.sku and r.state = 'shipped' and r.returned + back.quantity <= r.quantity
+    returning r.sku, back.quantity
+), locked as (
+    select s.sku, returned.quantity
+    from stock s
+    join returned using (sku)
+    order by s.sku
+    for no key update of s
+)
+update stock s
+set returned = s.returned + locked.quantity, on_hand = s.on_hand + locked.quantity
+from locked
+where s.sku = locked.sku;

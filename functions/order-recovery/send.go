@@ -81,7 +81,7 @@ func (d delivery) outcome(known topics) Outcome {
 		return OutOfTime
 	case errors.Is(d.err, errDown):
 		return Skipped
-	case known[d.entry.Name].takesOthers():
+	case known[events.TopicOf(d.entry.Name)].takesOthers():
 		return Counted
 	default:
 		return Unanswered
@@ -141,7 +141,8 @@ func queues(sendings []sending) map[string][]*delivery {
 				d.invalid = true
 				continue
 			}
-			byTopic[d.entry.Name] = append(byTopic[d.entry.Name], d)
+			topic := events.TopicOf(d.entry.Name)
+			byTopic[topic] = append(byTopic[topic], d)
 		}
 	}
 	return byTopic

@@ -32,4 +32,5 @@ topic payment-verified 12 1073741824 1209600000
 topic inventory-updated 12 1073741824 1209600000
 topic order-shipped 12 1073741824 1209600000
 topic order-cancelled 12 1073741824 1209600000
+topic order-returned 12 1073741824 1209600000
 topic order-dead-letter 3 1073741824 7776000000

@@ -6,15 +6,18 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2"
 	"github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/infra/local/manifest"
 	"github.com/orderflow-project/orderflow/infra/local/supervisor"
+	"github.com/orderflow-project/orderflow/shared/orderlog"
 	"github.com/orderflow-project/orderflow/shared/postgres/demo"
 )
 
@@ -42,10 +45,30 @@ func (s *System) bringOrder(ctx context.Context, invocation Invocation) error {
 			return err
 		}
 	}
+	if kind, _ := events.ByName(invocation.Example); kind.Repeats {
+		return s.bringReturn(ctx, conn, invocation.Example)
+	}
 	if err := s.takeTo(ctx, invocation.Example); err != nil {
 		return err
 	}
 	return s.tellAsTheExample(ctx, conn, invocation.Example)
+}
+
+// bringReturn has an operator take back what was shipped.
+func (s *System) bringReturn(ctx context.Context, conn *pgx.Conn, name string) error {
+	data, err := exampleData(s.plan.Root, name)
+	if err != nil {
+		return err
+	}
+	if err := s.takeTo(ctx, "order-shipped"); err != nil {
+		return err
+	}
+	order, err := uuid.Parse(data.Order())
+	if err != nil {
+		return fmt.Errorf("example %s: %w", name, err)
+	}
+	entry := orderlog.Entry{OrderID: order, Name: events.NameOf(data), Source: "backoffice", Data: data, OccurredAt: time.Now().UTC()}
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error { return orderlog.Append(ctx, tx, entry) })
 }
 
 // tellAsTheExample has the event that happened say what its example says: the id

@@ -107,7 +107,7 @@ func Example(root, name string) (event.Event, error) {
 	}
 	kind, _ := events.ByName(name)
 	return orderlog.Entry{
-		OrderID: order, Name: name, Source: kind.SentBy[0], Data: data, OccurredAt: time.Now(),
+		OrderID: order, Name: events.NameOf(data), Source: kind.SentBy[0], Data: data, OccurredAt: time.Now(),
 	}.CloudEvent()
 }
 

@@ -23,7 +23,7 @@ func assess(ctx context.Context, queries *store.Queries, letters []kept) error {
 	var params store.ListHistoriesParams
 	for _, one := range letters {
 		if one.Refusal == "" {
-			params.Orders, params.Names = append(params.Orders, one.order), append(params.Names, one.kind.Name)
+			params.Orders, params.Names = append(params.Orders, one.order), append(params.Names, one.Happened)
 		}
 	}
 	if len(params.Orders) == 0 {
@@ -39,7 +39,7 @@ func assess(ctx context.Context, queries *store.Queries, letters []kept) error {
 	}
 	for i := range letters {
 		if one := &letters[i]; one.Refusal == "" {
-			history, found := histories[happening{one.order, one.kind.Name}]
+			history, found := histories[happening{one.order, one.Happened}]
 			one.judge(history, found)
 		}
 	}

@@ -84,6 +84,9 @@ type Prospect struct {
 	Number  string `json:"number,omitempty"`
 	// Topic is where the event would be sent; empty where it can't be.
 	Topic string `json:"topic,omitempty"`
+	// Happened is what the event says that happened, as the order's history calls it;
+	// empty where that isn't known.
+	Happened string `json:"happened,omitempty"`
 	// Handled are the functions that have handled the event, for which it would be
 	// a duplicate. Waiting are those that read it and haven't.
 	Handled []string `json:"handled"`

@@ -59,7 +59,7 @@ func (k *kept) open(row store.ListLettersRow) string {
 	if k.kind, known = events.ByType(k.event.Type()); !known {
 		return fmt.Sprintf("no topic has events of type %q", k.event.Type())
 	}
-	k.Topic = k.kind.Name
+	k.Topic, k.Happened = k.kind.Name, k.happening()
 	return k.address(row.Subject)
 }
 
@@ -75,6 +75,19 @@ func (k *kept) address(subject string) string {
 		k.event.SetExtension(orderlog.ExtensionPartitionKey, k.OrderID)
 	}
 	return ""
+}
+
+// happening is what the event says that happened. Where its data aren't those of its
+// type, and may be replaced by others, its id tells.
+func (k *kept) happening() string {
+	if data, err := events.Decode(k.kind.Type, k.event.Data()); err == nil {
+		return events.NameOf(data)
+	}
+	_, name, _ := strings.Cut(k.event.ID(), "/")
+	if kind, known := events.ByName(name); known && kind.Type == k.kind.Type {
+		return name
+	}
+	return k.kind.Name
 }
 
 // about is what the event calls its order. Data that aren't those of its type may

@@ -55,9 +55,9 @@ func strange(known, data []byte) string {
 var (
 	plainFields = []string{
 		"order_id", "number", "sku", "currency", "payment_id", "tracking_number", "reason",
-		"quantity", "amount", "wanted", "available",
+		"quantity", "amount", "wanted", "available", "return_number", "restocked",
 	}
-	plainFolders = []string{"lines", "short", "total", "unit_price"}
+	plainFolders = []string{"lines", "short", "total", "unit_price", "refund"}
 	plainText    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 

@@ -61,7 +61,7 @@ func consistent(t *testing.T, pool *pgxpool.Pool) stagetest.Order {
 	change(t, pool, order, `update order_events set published_at = now() where order_id = $1 and type is not null`)
 	for _, kind := range events.Catalog() {
 		for _, reader := range []string{"customer-notification", "order-analytics"} {
-			if kind.Status != events.StatusCancelled {
+			if kind.Status != events.StatusCancelled && !kind.Repeats {
 				change(t, pool, order, fmt.Sprintf(`insert into order_events (order_id, name, source, cause, occurred_at)
 					values ($1, '%s#%s', '%s', '%s', now())`, kind.Name, reader, reader, kind.Name))
 			}
@@ -85,6 +85,14 @@ func change(t *testing.T, pool *pgxpool.Pool, order stagetest.Order, sql string)
 	if _, err := pool.Exec(t.Context(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)
 	}
+}
+
+// returned has an order's first return happen, which says what is given beside the
+// order's own.
+func returned(data string) string {
+	return `insert into order_events (order_id, name, source, type, data, occurred_at)
+		select id, 'order-returned/1', 'backoffice', 'orderflow.order.returned.v1', jsonb_build_object('order_id', id, 'number', number,
+		'total', jsonb_build_object('amount', total_amount, 'currency', currency)) || '` + data + `', now() from orders where id = $1`
 }
 
 // TestEachInvariantCanBeViolated breaks one thing at a time: a check that can't
@@ -126,6 +134,8 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"analytics_are_the_fold_of_events":           `update analytics_minutes set value = value + 1 where metric = 'revenue'`,
 		"mail_evidence_is_explained":                 `insert into mail_events values ('e1', $1, 'order-shipped', 'delivered', 'another', '', now(), now())`,
 		"mails_by_evidence_have_it":                  `update notifications set by_evidence = true where order_id = $1`,
+		"operators_sign_what_they_do":                `update order_events set source = 'backoffice' where order_id = $1 and name = 'order-shipped'`,
+		"returns_are_carried_out":                    returned(`{"return_number": 1, "reason": "goodwill", "lines": [], "refund": {"amount": 3301, "currency": "EUR"}}`),
 		"providers_cancel_for_what_they_told":        `update order_events set source = 'provider-webhooks' where order_id = $1 and name = 'order-shipped'`,
 	}
 	for _, one := range all(t) {
@@ -171,6 +181,14 @@ func TestFurtherWaysToViolate(t *testing.T) {
 			select id, 'redrive', 'bob', ` + reason + `, convert_to(` + data + `, 'UTF8'), 'open', 1, now(), now(), 'failed', ` + failure + ` from l`
 	}
 	const secrets, events = "no_personal_data_in_events", "events_tell_of_their_order"
+	const signed, carried = "operators_sign_what_they_do", "returns_are_carried_out"
+	const unsigned = `insert into order_acts (order_id, action, event, reason, actor) values ($1, 'cancel', 'order-shipped', 'no', 'ada')`
+	const back = `{"return_number": 1, "reason": "not_wanted", "lines": [{"sku": "TEST-ONE", "quantity": 1, "restocked": true}], "refund": {"amount": 1250, "currency": "EUR"}}`
+	const handled = `; insert into order_events (order_id, name, source, cause, occurred_at) values ($1, 'order-returned/1#order-cancellation', 'order-cancellation', 'order-returned/1', now())`
+	caused := func(change string) string {
+		return `; update ` + change + ` from (select set_config('orderflow.cause', 'order-returned/1', true)) c where order_id = $1`
+	}
+	changed := func(from, to string) string { return returned(strings.Replace(back, from, to, 1)) }
 	for name, test := range map[string]struct{ invariant, change string }{
 		"a name in a text":             {secrets, `update order_events set data = data || '{"note": "for Ada Example"}' where order_id = $1 and name = 'order-placed'`},
 		"a name on a line of its own":  {secrets, `update order_events set data = data || '{"note": "for\nADA EXAMPLE\n"}' where order_id = $1 and name = 'order-placed'`},
@@ -206,6 +224,22 @@ func TestFurtherWaysToViolate(t *testing.T) {
 		"an effect before its cause":   {"every_effect_has_a_cause", `update order_events set name = 'order-placed#inventory-update', cause = 'order-shipped', type = null, data = null, published_at = null where order_id = $1 and name = 'payment-verified'`},
 		"an event that isn't one's":    {"every_effect_has_a_cause", `update order_events set cause = 'payment-verified' where order_id = $1 and name = 'order-shipped'`},
 		"a payment that nobody asked":  {"rows_have_their_event", `update order_events set cause = null where order_id = $1 and source = 'payment-verification'`},
+		"an act of another kind":       {signed, unsigned},
+		"an act that nobody signed":    {signed, returned(back)},
+		"a return of nobody's line":    {carried, changed("TEST-ONE", "TEST-TEN")},
+		"more units than were shipped": {carried, changed(`"quantity": 1`, `"quantity": 3`)},
+		"another currency":             {carried, changed("EUR", "USD")},
+		"another number":               {carried, changed(`"return_number": 1`, `"return_number": 2`)},
+		"a reason of its own":          {carried, changed("not_wanted", "for Ada")},
+		"handled, and nothing moved":   {carried, returned(back) + handled},
+		"money, and nothing handled":   {carried, returned(back) + caused(`payments set refunded_amount = 1250`)},
+		"units, and nothing handled":   {carried, returned(back) + caused(`reservations set returned = 1`)},
+		"too little, and no units":     {carried, returned(back) + handled + caused(`payments set refunded_amount = 1249`)},
+		"a return of what never went":  {"history_is_a_legal_path", returned(back) + `; update order_events set position = default where order_id = $1 and name = 'order-shipped'`},
+		"all given back, no return":    {"money_is_kept_only_for_shipped_orders", `update payments set state = 'refunded' where order_id = $1`},
+		"units that came back":         {"stock_shipped_was_reserved", `update stock set returned = 1, on_hand = on_hand + 1 where sku = 'TEST-ONE'`},
+		"a name in an operator's word": {secrets, `insert into order_acts (order_id, action, event, reason, actor) values ($1, 'cancel', 'order-shipped', 'Ada Example rang', 'bob')`},
+		"a return without a mail":      {"every_change_is_mailed", returned(back)},
 		"a parcel that nobody told of": {"rows_have_their_event", `delete from order_events where order_id = $1 and name = 'order-shipped'`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -279,7 +313,7 @@ func TestPathsAreTheTransitions(t *testing.T) {
 			want = append(want, fmt.Sprintf("('nothing', '%s')", first.Name))
 		}
 		for _, next := range events.Catalog() {
-			if events.CanMove(first.Status, next.Status) {
+			if events.CanMove(first.Status, next.Status) && !first.Repeats && !next.Repeats {
 				want = append(want, fmt.Sprintf("('%s', '%s')", first.Name, next.Name))
 			}
 		}
@@ -297,7 +331,7 @@ func TestStatusesAreTheCatalogues(t *testing.T) {
 	var want []string
 	for _, status := range events.Statuses() {
 		for _, kind := range events.Catalog() {
-			if kind.Status == status {
+			if kind.Status == status && !kind.Repeats {
 				want = append(want, fmt.Sprintf("('%s', '%s')", status, kind.Name))
 			}
 		}

@@ -37,8 +37,8 @@ var (
 // Entry is one row of an order's history.
 type Entry struct {
 	OrderID uuid.UUID
-	// Name is what happened, as in the catalogue of events. It is empty where
-	// nothing did.
+	// Name is what happened, as events.NameOf has it. It is empty where nothing
+	// did.
 	Name string
 	// Source is the function that wrote the entry.
 	Source string

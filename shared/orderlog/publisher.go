@@ -11,6 +11,8 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"github.com/orderflow-project/orderflow/events"
 )
 
 // Channel is where Postgres announces that orders have changed. The payload is
@@ -60,14 +62,14 @@ func NewPublisher(pool beginner, sink sender, logger *slog.Logger) *Publisher {
 	return p
 }
 
-// Publish sends the event that an entry tells to the KafkaSink of its name. It
+// Publish sends the event that an entry tells to the KafkaSink of its topic. It
 // returns nil only when the sink has accepted it.
 func (p *Publisher) Publish(ctx context.Context, e Entry) error {
 	out, err := e.CloudEvent()
 	if err != nil {
 		return err
 	}
-	if err := p.sink.Send(ctx, e.Name, out); err != nil {
+	if err := p.sink.Send(ctx, events.TopicOf(e.Name), out); err != nil {
 		return fmt.Errorf("publish %s: %w", out.ID(), err)
 	}
 	p.note(mark{order: e.OrderID, name: e.Name})

@@ -65,9 +65,27 @@ func (t *teller) moved(row store.ListPaymentsRow, moved store.ListMoneyTransfers
 		by, cause := t.closer()
 		t.paid(by, cause, "voided", amount+" voided", row.ClosedAt)
 	case "refund":
+		if kind, known := events.ByName(moved.Cause); known && kind.Repeats {
+			t.refunded(row, moved, amount)
+			return
+		}
 		by, cause := t.closer()
 		t.paid(by, cause, "refunded", amount+" refunded", row.ClosedAt)
 	}
+}
+
+// refunded tells of the refund of a return, after which the payment is still captured
+// unless nothing is left.
+func (t *teller) refunded(row store.ListPaymentsRow, moved store.ListMoneyTransfersRow, amount string) {
+	t.back += moved.Amount
+	state := "captured, " + events.Money{Amount: t.back, Currency: moved.Currency}.String() + " refunded"
+	if t.back == row.Amount {
+		state = "refunded"
+	}
+	t.together(Step{
+		Kind: KindPayment, By: cancellation, Cause: moved.Cause, Text: "payment: " + amount + " refunded",
+		aspect: aspectPayment, value: state,
+	})
 }
 
 func (t *teller) wasHeld() bool {
@@ -129,6 +147,7 @@ func (t *teller) goods() {
 	t.transferred("reserve", "reserved", inventory, "payment-verified")
 	t.transferred("ship", "shipped", shipment, "inventory-updated")
 	t.transferred("release", "released", cancellation, "order-cancelled")
+	t.restocked()
 	for _, row := range t.units {
 		if row.Actor != "" {
 			text := fmt.Sprintf("units: %d %s %s, from %s to %s", row.Quantity, row.Sku, row.Kind, row.Debit, row.Credit)
@@ -144,16 +163,34 @@ func (t *teller) goods() {
 	}
 }
 
-// transferred tells what a function has moved of all lines at once.
-func (t *teller) transferred(kind, what, by, cause string) {
+// restocked tells what returns have put on sale again.
+func (t *teller) restocked() {
+	for _, event := range t.events {
+		if kind, known := events.ByName(event.Name); !known || !kind.Repeats || event.Type == "" {
+			continue
+		}
+		if text := t.unitsOf("return", event.Name); text != "" {
+			t.together(Step{Kind: KindUnits, By: cancellation, Cause: event.Name, Text: "units: " + text + " for sale again"})
+		}
+	}
+}
+
+// unitsOf lists what functions have moved in one way, because of one event if one is
+// named.
+func (t *teller) unitsOf(kind, cause string) string {
 	var units []string
 	for _, row := range t.units {
-		if row.Kind == kind && row.Actor == "" {
+		if row.Kind == kind && row.Actor == "" && (cause == "" || row.Cause == cause) {
 			units = append(units, fmt.Sprintf("%d %s", row.Quantity, row.Sku))
 		}
 	}
-	if len(units) > 0 {
-		text := strings.Join(units, ", ") + " " + what
+	return strings.Join(units, ", ")
+}
+
+// transferred tells what a function has moved of all lines at once.
+func (t *teller) transferred(kind, what, by, cause string) {
+	if text := t.unitsOf(kind, ""); text != "" {
+		text += " " + what
 		t.together(Step{Kind: KindUnits, By: by, Cause: cause, Text: "units: " + text, aspect: aspectUnits, value: text})
 	}
 }
@@ -198,19 +235,19 @@ func letter(row store.ListMailsRow) string {
 // trouble tells what no function would take, and what people did about it.
 func (t *teller) trouble() {
 	for _, row := range t.letters {
-		text := fmt.Sprintf("dead letter %d: %s refused", row.ID, eventOf(row.EventType))
+		text := fmt.Sprintf("dead letter %d: %s refused", row.ID, eventOf(row.EventType, row.EventID))
 		if row.Times > 1 {
 			text += fmt.Sprintf(" %d times, last at %s", row.Times, row.LastAt.UTC().Format("2006-01-02 15:04:05"))
 		}
 		text += strings.TrimRight(fmt.Sprintf(": %s %s", row.ErrorCode, strings.TrimSpace(row.ErrorData)), ": ")
 		step := Step{At: row.FirstAt, Kind: KindRefused, By: t.addresses.Function(row.ErrorDest), Text: text}
-		if _, happened := t.happened[eventOf(row.EventType)]; happened {
-			step.Cause = eventOf(row.EventType)
+		if _, happened := t.happened[eventOf(row.EventType, row.EventID)]; happened {
+			step.Cause = eventOf(row.EventType, row.EventID)
 		}
 		t.add(step)
 	}
 	for _, row := range t.acts {
-		text := fmt.Sprintf("dead letter %d: %s of %s", row.LetterID, row.Action, eventOf(row.EventType))
+		text := fmt.Sprintf("dead letter %d: %s of %s", row.LetterID, row.Action, eventOf(row.EventType, row.EventID))
 		if row.Edited {
 			text += " with other data"
 		}
@@ -229,11 +266,18 @@ func (t *teller) trouble() {
 	}
 }
 
-func eventOf(eventType string) string {
-	if kind, known := events.ByType(eventType); known {
-		return kind.Name
+// eventOf is the name by which the history knows a dead letter's event.
+func eventOf(eventType, id string) string {
+	kind, known := events.ByType(eventType)
+	if !known {
+		return eventType
 	}
-	return eventType
+	if _, name, _ := strings.Cut(id, "/"); kind.Repeats {
+		if same, is := events.ByName(name); is && same.Name == kind.Name {
+			return name
+		}
+	}
+	return kind.Name
 }
 
 // fold makes the state of what was done until then.
@@ -252,18 +296,19 @@ func (t *teller) fold(at time.Time, steps []Step) State {
 	}
 	state.Status, state.Payment = values[aspectStatus], values[aspectPayment]
 	state.Units, state.Parcel = values[aspectUnits], values[aspectParcel]
-	for _, kind := range events.Catalog() {
-		if happened, is := t.happened[kind.Name]; !is || happened.After(at) {
+	for name, happened := range t.happened {
+		kind, known := events.ByName(name)
+		if !known || happened.After(at) {
 			continue
 		}
 		for _, reader := range kind.ReadBy {
-			if handled, is := t.handled[delivery{reader, kind.Name}]; is && !handled.After(at) {
+			if handled, is := t.handled[delivery{reader, name}]; is && !handled.After(at) {
 				continue
 			}
 			if state.Waiting == nil {
 				state.Waiting = map[string][]string{}
 			}
-			state.Waiting[kind.Name] = append(state.Waiting[kind.Name], reader)
+			state.Waiting[name] = append(state.Waiting[name], reader)
 		}
 	}
 	return state

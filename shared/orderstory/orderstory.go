@@ -129,6 +129,7 @@ type record struct {
 	mailEvents []store.ListMailEventsRow
 	letters    []store.ListLettersRow
 	acts       []store.ListActsRow
+	deeds      []store.ListDeedsRow
 
 	paymentEvents []store.ListPaymentEventsRow
 }
@@ -177,6 +178,7 @@ func read(ctx context.Context, queries *store.Queries, order string) (record, er
 		fill(&all.mails, func() ([]store.ListMailsRow, error) { return queries.ListMails(ctx, id) }),
 		fill(&all.mailEvents, func() ([]store.ListMailEventsRow, error) { return queries.ListMailEvents(ctx, id) }),
 		fill(&all.paymentEvents, func() ([]store.ListPaymentEventsRow, error) { return queries.ListPaymentEvents(ctx, id) }),
+		fill(&all.deeds, func() ([]store.ListDeedsRow, error) { return queries.ListDeeds(ctx, id) }),
 		fill(&all.letters, func() ([]store.ListLettersRow, error) { return queries.ListLetters(ctx, id.String()) }),
 		fill(&all.acts, func() ([]store.ListActsRow, error) { return queries.ListActs(ctx, id.String()) }),
 	)

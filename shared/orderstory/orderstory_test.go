@@ -403,3 +403,44 @@ func TestNoPersonalDataIsTold(t *testing.T) {
 		}
 	}
 }
+
+// Each return has its own cause, and who took it back is told.
+func TestReturned(t *testing.T) {
+	t.Parallel()
+	w := shipped(t)
+	first := w.order.Data(events.TypeOrderReturned)
+	w.order.Happen(t, w.pool, first)
+	second := events.OrderReturned{
+		OrderID: w.order.ID.String(), Number: w.order.Number, ReturnNumber: 2, Reason: events.ReturnDamaged,
+		Lines:  []events.ReturnedLine{{SKU: stagetest.SKUTwo, Quantity: 1}},
+		Refund: events.Money{Amount: 800, Currency: "EUR"}, Total: w.order.Total,
+	}
+	w.order.Happen(t, w.pool, second)
+	w.exec(`insert into order_acts (order_id, action, event, reference, reason, actor)
+		values ($1, 'take_back', 'order-returned/1', 'RMA-1', '', 'ada'), ($1, 'take_back', 'order-returned/2', 'RMA-2', 'cracked', 'bob')`)
+	w.exec(`update order_events set occurred_at = $2::timestamptz + make_interval(secs => split_part(name, '/', 2)::int) where order_id = $1 and name like 'order-returned/%'`, time.Date(2026, 1, 2, 12, 2, 0, 0, time.UTC))
+	carryOut := func(event, change string) {
+		w.exec(`insert into order_events (order_id, name, source, cause, occurred_at) values ($1, $2 || '#order-cancellation', 'order-cancellation', $2, $3)`,
+			event, time.Date(2026, 1, 2, 12, 3, 0, 0, time.UTC))
+		w.exec(change + ` from (select set_config('orderflow.cause', '` + event + `', true)) c where order_id = $1`)
+	}
+	carryOut("order-returned/1", `update payments set refunded_amount = 1250`)
+	w.exec(`update reservations set returned = 1 from (select set_config('orderflow.cause', 'order-returned/1', true)) c where order_id = $1 and sku = 'TEST-ONE'`)
+	story := w.tell(time.Time{})
+	text := strings.Join(told(story), "\n")
+	for _, want := range []string{
+		"operator ada", "order-returned/1: not_wanted, 1 TEST-ONE, EUR 12.50 to be refunded, as RMA-1",
+		"order-returned/2: damaged, 1 TEST-TWO not for sale, EUR 8.00 to be refunded, as RMA-2 (cracked)",
+		"payment: EUR 12.50 refunded", "units: 1 TEST-ONE for sale again",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it isn't told that %q:\n%s", want, text)
+		}
+	}
+	if story.State.Status != "shipped" || story.State.Payment != "captured, EUR 12.50 refunded" || !slices.Contains(story.State.Waiting["order-returned/2"], "order-cancellation") {
+		t.Errorf("state = %+v", story.State)
+	}
+	if len(story.Because("order-returned/1")) != 3 || story.Effects != story.Explained {
+		t.Errorf("%d of %d effects explained, because of the first return %+v", story.Explained, story.Effects, story.Because("order-returned/1"))
+	}
+}

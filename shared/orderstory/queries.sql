@@ -56,15 +56,19 @@ from payment_events
 where order_id = @order_id
 order by recorded_at, at, event_id;
 
+-- name: ListDeeds :many
+-- What operators did to the order.
+select event, actor, reason, coalesce(reference, '')::text as reference from order_acts where order_id = @order_id;
+
 -- name: ListLetters :many
-select id, event_type, error_dest, error_code, error_data, state, times, first_at, last_at
+select id, event_type, event_id, error_dest, error_code, error_data, state, times, first_at, last_at
 from dead_letters
 where subject = @order_id::text or split_part(event_id, '/', 1) = @order_id
 order by id;
 
 -- name: ListActs :many
 select a.letter_id, a.action, a.actor, a.reason, (a.data is not null)::boolean as edited, a.began_at,
-       coalesce(a.outcome, '')::text as outcome, coalesce(a.error, '')::text as error, l.event_type
+       coalesce(a.outcome, '')::text as outcome, coalesce(a.error, '')::text as error, l.event_type, l.event_id
 from dead_letter_acts a
 join dead_letters l on l.id = a.letter_id
 where l.subject = @order_id::text or split_part(l.event_id, '/', 1) = @order_id

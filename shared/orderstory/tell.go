@@ -25,6 +25,8 @@ type teller struct {
 	happened map[string]time.Time
 	handled  map[delivery]time.Time
 	steps    []Step
+	// back is how much returns have given back, in minor units.
+	back int64
 }
 
 // tell tells what had been done at a moment, in the order of their times.
@@ -115,7 +117,7 @@ func (t *teller) together(step Step) {
 }
 
 // who is a function, or the person behind what has no cause.
-func who(row store.ListEventsRow) string {
+func (t *teller) who(row store.ListEventsRow) string {
 	switch {
 	case row.Cause != "":
 		return row.Source
@@ -123,15 +125,39 @@ func who(row store.ListEventsRow) string {
 		return "the customer"
 	case row.Source == "provider-webhooks":
 		return row.Source // because of what a provider has told
-	default:
-		return "an operator" // at the back office, where else nobody does anything by hand
 	}
+	if deed, signed := t.deed(row.Name); signed {
+		return "operator " + deed.Actor
+	}
+	return "an operator" // at the back office, where else nobody does anything by hand
+}
+
+// deed is what an operator did that led to an event.
+func (t *teller) deed(event string) (store.ListDeedsRow, bool) {
+	i := slices.IndexFunc(t.deeds, func(row store.ListDeedsRow) bool { return row.Event == event })
+	if i < 0 {
+		return store.ListDeedsRow{}, false
+	}
+	return t.deeds[i], true
+}
+
+// because is what an operator had to say about what was done.
+func (t *teller) because(event string) string {
+	deed, _ := t.deed(event)
+	text := ""
+	if deed.Reference != "" {
+		text += ", as " + deed.Reference
+	}
+	if deed.Reason != "" {
+		text += " (" + deed.Reason + ")"
+	}
+	return text
 }
 
 // history tells the events, and what was handled and led to nothing.
 func (t *teller) history() {
 	for _, row := range t.events {
-		step := Step{At: row.OccurredAt, By: who(row), Cause: row.Cause, Unexplained: t.origin(row)}
+		step := Step{At: row.OccurredAt, By: t.who(row), Cause: row.Cause, Unexplained: t.origin(row)}
 		step.Effect = row.Cause != "" || step.Unexplained != ""
 		if row.Cause != "" {
 			t.handled[delivery{row.Source, row.Cause}] = row.OccurredAt
@@ -140,8 +166,8 @@ func (t *teller) history() {
 			step.Kind, step.Text = KindHandled, "handled "+row.Cause+silence(row)
 		} else {
 			t.happened[row.Name] = row.OccurredAt
-			step.Kind, step.Text = KindEvent, row.Name+said(row)+published(row)
-			if kind, known := events.ByName(row.Name); known {
+			step.Kind, step.Text = KindEvent, row.Name+said(row)+t.because(row.Name)+published(row)
+			if kind, known := events.ByName(row.Name); known && !kind.Repeats {
 				step.aspect, step.value = aspectStatus, string(kind.Status)
 			}
 		}
@@ -186,10 +212,25 @@ func said(row store.ListEventsRow) string {
 	if err != nil {
 		return ""
 	}
-	if cancelled, is := data.(events.OrderCancelled); is {
-		return ": " + string(cancelled.Reason)
+	switch told := data.(type) {
+	case events.OrderCancelled:
+		return ": " + string(told.Reason)
+	case events.OrderReturned:
+		return ": " + string(told.Reason) + cameBack(told) + ", " + told.Refund.String() + " to be refunded"
+	default:
+		return ""
 	}
-	return ""
+}
+
+func cameBack(told events.OrderReturned) string {
+	text := ""
+	for _, line := range told.Lines {
+		text += fmt.Sprintf(", %d %s", line.Quantity, line.SKU)
+		if !line.Restocked {
+			text += " not for sale"
+		}
+	}
+	return text
 }
 
 func published(row store.ListEventsRow) string {

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -101,7 +100,7 @@ type refundRequest struct {
 // Refund is as in Provider.
 func (c *Client) Refund(ctx context.Context, req RefundRequest) (Payment, error) {
 	body := refundRequest{Return: req.Return, Amount: req.Amount}
-	p, err := c.instruct(ctx, "refund/"+strconv.Itoa(req.Return), req.Order.ID, paymentPath(req.Order.ID)+"/refunds", body)
+	p, err := c.instruct(ctx, req.step(), req.Order.ID, paymentPath(req.Order.ID)+"/refunds", body)
 	if err != nil {
 		return Payment{}, fmt.Errorf("refund payment: %w", err)
 	}

@@ -12,6 +12,7 @@ package payment
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/orderflow-project/orderflow/events"
@@ -106,16 +107,22 @@ const (
 	StepAuthorise Step = "authorise"
 	StepCapture   Step = "capture"
 	StepRelease   Step = "release"
+	StepRefund    Step = "refund"
 )
 
 // Key is the idempotency key of an order's step: that of the order and nothing else,
-// so that whoever makes a call again, in whichever process, makes the same call.
+// so that whoever makes a call again, in whichever process, makes the same call. A
+// refund's is RefundRequest.Key.
 func (s Step) Key(orderID string) string { return string(s) + "/" + orderID }
 
 // SettledBy tells whether a payment that is in this state leaves nothing to be done of
 // the step. That there is none settles no step: a release has to keep out what may
-// still be under way.
+// still be under way. Nor does any state settle a refund, as it doesn't tell which
+// returns it is of.
 func (s Step) SettledBy(state State) bool {
+	if s == StepRefund {
+		return false
+	}
 	switch state {
 	case StateVoided, StateRefunded, StateDeclined:
 		return true
@@ -136,6 +143,11 @@ type RefundRequest struct {
 	Return int
 	Amount events.Money
 }
+
+// Key is the idempotency key of a return's refund.
+func (r RefundRequest) Key() string { return r.step().Key(r.Order.ID) }
+
+func (r RefundRequest) step() Step { return StepRefund + Step("/"+strconv.Itoa(r.Return)) }
 
 // Provider moves an order's money. All calls are idempotent. An error that is
 // ErrRefused is final; after any other the outcome is unknown: Find tells, and the

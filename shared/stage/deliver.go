@@ -37,7 +37,7 @@ func (h *Handler) deliver(ctx context.Context, received event.Event, rep *report
 
 // attempt finds what was written about the event, or asks and applies the rule.
 func (h *Handler) attempt(ctx context.Context, d delivery, rep *report) (*orderlog.Entry, error) {
-	standing, err := orderlog.Find(ctx, h.pool, d.in.OrderID, h.name, d.entry.Name)
+	standing, err := orderlog.Find(ctx, h.pool, d.in.OrderID, h.name, d.name)
 	if errors.Is(err, orderlog.ErrNoOrder) || errors.Is(err, orderlog.ErrNoEvent) {
 		return nil, Reject(err)
 	}
@@ -47,7 +47,7 @@ func (h *Handler) attempt(ctx context.Context, d delivery, rep *report) (*orderl
 	// Whoever can send to a sink can say anything. What happened is what the
 	// history has.
 	if !reflect.DeepEqual(standing.Data, d.in.Data) {
-		return nil, Reject(fmt.Errorf("%s is not the event that happened to the order", d.entry.Name))
+		return nil, Reject(fmt.Errorf("%s is not the event that happened to the order", d.name))
 	}
 	if standing.Written != nil {
 		rep.outcome = OutcomeDuplicate
@@ -64,7 +64,7 @@ func (h *Handler) attempt(ctx context.Context, d delivery, rep *report) (*orderl
 // commit writes down what follows from the event, all of it or nothing.
 func (h *Handler) commit(ctx context.Context, d delivery, answer any, rep *report) (*orderlog.Entry, error) {
 	entry := &orderlog.Entry{
-		OrderID: d.in.OrderID, Source: h.name, Cause: d.entry.Name,
+		OrderID: d.in.OrderID, Source: h.name, Cause: d.name,
 		OccurredAt: d.in.Now, TraceParent: telemetry.TraceParent(ctx),
 	}
 	rep.outcome = OutcomeApplied
@@ -94,7 +94,7 @@ func (h *Handler) observe(ctx context.Context, tx pgx.Tx, d delivery, answer any
 }
 
 func (h *Handler) step(ctx context.Context, tx pgx.Tx, d delivery, answer any, entry *orderlog.Entry, rep *report) error {
-	status, err := orderlog.Lock(ctx, tx, d.in.OrderID, h.name, d.entry.Name)
+	status, err := orderlog.Lock(ctx, tx, d.in.OrderID, h.name, d.name)
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (h *Handler) record(ctx context.Context, tx pgx.Tx, d delivery, entry *orde
 	if !known {
 		return fmt.Errorf("record next event: %w: %q", events.ErrUnknownType, entry.Data.Type())
 	}
-	entry.Name = next.Name
+	entry.Name = events.NameOf(entry.Data)
 	var reason events.Reason
 	if cancelled, ok := entry.Data.(events.OrderCancelled); ok {
 		reason = cancelled.Reason

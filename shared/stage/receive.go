@@ -68,6 +68,7 @@ type delivery struct {
 	in    input
 	rule  Rule
 	entry events.Entry // of the event that came
+	name  string       // by which the order's history knows it
 }
 
 // read makes a delivery of an event, for the rule that accepts its type.
@@ -94,10 +95,11 @@ func (h *Handler) read(received event.Event) (delivery, error) {
 	if subject := received.Subject(); subject != "" && subject != data.Order() {
 		return delivery{}, refuse(http.StatusBadRequest, fmt.Errorf("subject %q is not the order %s", subject, order))
 	}
-	return delivery{rule: rule, entry: kind, in: input{
+	name := events.NameOf(data)
+	return delivery{rule: rule, entry: kind, name: name, in: input{
 		// Not the id that came: whoever sends an event of ours by hand, as with
 		// func invoke, gives it another one, and it is the same event still.
-		ID:      orderlog.EventID(order.String(), kind.Name),
+		ID:      orderlog.EventID(order.String(), name),
 		OrderID: order, Data: data,
 	}}, nil
 }

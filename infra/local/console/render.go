@@ -197,7 +197,11 @@ func name(order string) string {
 }
 
 func afterSlash(id string) string {
-	return id[strings.LastIndexByte(id, '/')+1:]
+	_, name, found := strings.Cut(id, "/")
+	if !found {
+		return id
+	}
+	return name
 }
 
 func after(separator, text string) string {

@@ -3,6 +3,10 @@ with lines as (
     select e.occurred_at, l.line
     from order_events e cross join lateral jsonb_array_elements(e.data -> 'lines') as l (line)
     where e.name = 'order-shipped' and e.type is not null
+), back as (
+    select e.occurred_at, l.line
+    from order_events e cross join lateral jsonb_array_elements(e.data -> 'lines') as l (line)
+    where e.name like 'order-returned/%' and e.type is not null
 ), fold as (
     select date_trunc('minute', occurred_at, 'UTC') as minute, 'orders_placed' as metric, '' as dimension, count(*)::bigint as value
     from order_events where name = 'order-placed' and type is not null group by 1
@@ -15,6 +19,12 @@ with lines as (
     union all
     select date_trunc('minute', occurred_at, 'UTC'), 'items_sold', line ->> 'sku', sum((line ->> 'quantity')::bigint)::bigint
     from lines group by 1, 3
+    union all
+    select date_trunc('minute', occurred_at, 'UTC'), 'items_returned', line ->> 'sku', sum((line ->> 'quantity')::bigint)::bigint
+    from back group by 1, 3
+    union all
+    select date_trunc('minute', occurred_at, 'UTC'), 'refunded', data -> 'refund' ->> 'currency', sum((data -> 'refund' ->> 'amount')::bigint)::bigint
+    from order_events where name like 'order-returned/%' and type is not null group by 1, 3
     union all
     select date_trunc('minute', occurred_at, 'UTC'), 'revenue', data -> 'total' ->> 'currency', sum((data -> 'total' ->> 'amount')::bigint)::bigint
     from order_events where name = 'order-shipped' and type is not null group by 1, 3

@@ -6,6 +6,7 @@ with haystack as (
     from (
         select e.order_id, e.name, e.data - array['order_id', 'number', 'lines', 'total', 'payment_id', 'short']
             - case e.name when 'order-shipped' then 'tracking_number' when 'order-cancelled' then 'reason' else '' end
+            - case when e.name like 'order-returned/%' then array['return_number', 'refund', 'reason'] else '{}' end
             - case when e.data ->> 'carrier' = s.carrier then 'carrier' else '' end as rest
         from order_events e left join shipments s on s.order_id = e.order_id
         where e.data is not null
@@ -26,6 +27,9 @@ with haystack as (
     select order_id::text, 'journal', convert_to(reason, 'UTF8')
     from (select order_id, reason from money_transfers union all select order_id, reason from stock_transfers) j
     where reason is not null and order_id is not null
+    union all
+    select order_id::text, 'what was done to it', convert_to(concat_ws(' ', reference, reason), 'UTF8')
+    from order_acts
     union all
     select split_part(subject, ' ', 2), 'repair', convert_to(reason, 'UTF8')
     from repairs

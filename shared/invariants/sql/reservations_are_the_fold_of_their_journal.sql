@@ -9,8 +9,8 @@ with moved as (
     from moved
     group by order_id, sku
 )
-select coalesce(r.order_id, b.order_id) as order_id, coalesce(r.sku, b.sku) as sku, r.state, r.quantity,
+select coalesce(r.order_id, b.order_id) as order_id, coalesce(r.sku, b.sku) as sku, r.state, r.quantity, r.returned,
        b.reserved as reserved_by_journal, b.shipped as shipped_by_journal
 from reservations r full join balance b on b.order_id = r.order_id and b.sku = r.sku
 where coalesce(b.reserved, 0) <> case r.state when 'held' then r.quantity else 0 end
-   or coalesce(b.shipped, 0) <> case r.state when 'shipped' then r.quantity else 0 end
+   or coalesce(b.shipped, 0) <> case r.state when 'shipped' then r.quantity - r.returned else 0 end

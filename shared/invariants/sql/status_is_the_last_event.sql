@@ -2,7 +2,7 @@
 with last as (
     select distinct on (order_id) order_id, name
     from order_events
-    where type is not null
+    where type is not null and name not like 'order-returned/%'
     order by order_id, position desc
 )
 select o.id, o.status, last.name

@@ -13,8 +13,8 @@ with moved as (
     group by sku
 )
 select coalesce(s.sku, b.sku) as sku, s.on_hand, b.on_hand as on_hand_by_journal, s.reserved, b.reserved as reserved_by_journal,
-       s.shipped, b.shipped as shipped_by_journal, s.opening + s.received as came, b.came as came_by_journal,
+       s.shipped - s.returned as shipped, b.shipped as shipped_by_journal, s.opening + s.received as came, b.came as came_by_journal,
        s.adjusted, b.adjusted as adjusted_by_journal
 from stock s full join balance b on b.sku = s.sku
-where (coalesce(s.on_hand, 0), coalesce(s.reserved, 0), coalesce(s.shipped, 0), coalesce(s.opening + s.received, 0), coalesce(s.adjusted, 0))
+where (coalesce(s.on_hand, 0), coalesce(s.reserved, 0), coalesce(s.shipped - s.returned, 0), coalesce(s.opening + s.received, 0), coalesce(s.adjusted, 0))
    <> (coalesce(b.on_hand, 0), coalesce(b.reserved, 0), coalesce(b.shipped, 0), coalesce(b.came, 0), coalesce(b.adjusted, 0))

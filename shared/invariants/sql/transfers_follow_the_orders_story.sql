@@ -8,7 +8,7 @@ select t.order_id, t.kind, t.cause, t.actor
 from transfer t
 left join order_events e on e.order_id = t.order_id and e.name = t.cause and e.type is not null
 where (t.cause is null and t.actor is null)
-   or (t.cause is not null and (e.order_id is null or (t.kind, t.cause) not in (
+   or (t.cause is not null and (e.order_id is null or (t.kind, split_part(t.cause, '/', 1)) not in (
         ('authorise', 'order-placed'), ('reserve', 'payment-verified'), ('capture', 'inventory-updated'), ('ship', 'inventory-updated'),
         ('void', 'order-placed'), ('void', 'inventory-updated'), ('void', 'order-cancelled'),
-        ('refund', 'inventory-updated'), ('refund', 'order-cancelled'), ('release', 'order-cancelled'))))
+        ('refund', 'inventory-updated'), ('refund', 'order-cancelled'), ('refund', 'order-returned'), ('return', 'order-returned'), ('release', 'order-cancelled'))))

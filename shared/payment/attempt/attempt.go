@@ -78,8 +78,10 @@ type Answer struct {
 // request is one step of an order as it is asked for.
 type request struct {
 	step   payment.Step
+	key    string
 	id     uuid.UUID
 	order  payment.Order
+	amount events.Money
 	method string
 	cause  string
 }
@@ -112,22 +114,32 @@ func (l *Ledger) Release(ctx context.Context, because events.Data, order payment
 	return l.attempt(ctx, r, func() (payment.Payment, error) { return l.provider.Release(ctx, order) })
 }
 
+// Refund is payment.Provider's, because of an event. Each return is a step of its own.
+func (l *Ledger) Refund(ctx context.Context, because events.Data, req payment.RefundRequest) (Answer, error) {
+	r, err := requestOf(payment.StepRefund, because, req.Order)
+	if err != nil {
+		return Answer{}, err
+	}
+	r.key, r.amount = req.Key(), req.Amount
+	return l.attempt(ctx, r, func() (payment.Payment, error) { return l.provider.Refund(ctx, req) })
+}
+
 func requestOf(step payment.Step, because events.Data, order payment.Order) (request, error) {
-	cause, known := events.ByType(because.Type())
-	if !known {
+	cause := events.NameOf(because)
+	if cause == "" {
 		return request{}, fmt.Errorf("attempt %s: %w: %q", step, events.ErrUnknownType, because.Type())
 	}
 	id, err := uuid.Parse(order.ID)
 	if err != nil {
 		return request{}, fmt.Errorf("attempt %s: %w: the order's id is no UUID", step, payment.ErrRefused)
 	}
-	return request{step: step, id: id, order: order, cause: cause.Name}, nil
+	return request{step: step, key: step.Key(order.ID), id: id, order: order, amount: order.Total, cause: cause}, nil
 }
 
-// hash is of all that the provider is asked for. The method comes last, as it may
-// be any text.
+// hash is of all that the provider is asked for: the key tells the step, the order, and
+// the return. The method comes last, as it may be any text.
 func (r request) hash() [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%s\n%s", r.step, r.order.ID, r.order.Total.Amount, r.order.Total.Currency, r.method))
+	return sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s\n%s", r.key, r.amount.Amount, r.amount.Currency, r.method))
 }
 
 // attempt makes a call, unless it turns out that an earlier one has settled the step.
@@ -154,8 +166,8 @@ func (l *Ledger) attempt(ctx context.Context, r request, call func() (payment.Pa
 func (l *Ledger) begin(ctx context.Context, r request) (store.BeginRow, error) {
 	hash := r.hash()
 	begun, err := l.rows.Begin(ctx, store.BeginParams{
-		OrderID: r.id, Step: string(r.step), Key: r.step.Key(r.order.ID), RequestHash: hash[:],
-		Amount: r.order.Total.Amount, Currency: r.order.Total.Currency, Source: l.source, Cause: r.cause,
+		OrderID: r.id, Step: string(r.step), Key: r.key, RequestHash: hash[:],
+		Amount: r.amount.Amount, Currency: r.amount.Currency, Source: l.source, Cause: r.cause,
 	})
 	if err != nil {
 		return begun, fmt.Errorf("begin attempt to %s: %w", r.step, err)

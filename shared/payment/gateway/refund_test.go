@@ -68,6 +68,7 @@ func TestReleaseAfterARefund(t *testing.T) {
 }
 
 func TestRefundsThatAreRefused(t *testing.T) {
+	t.Parallel()
 	dollars := giving(9, 1)
 	dollars.Amount.Currency = "USD"
 	tests := map[string]struct {

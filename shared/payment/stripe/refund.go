@@ -69,21 +69,24 @@ func (c *Client) refundOnce(ctx context.Context, req payment.RefundRequest, foun
 		if err != nil || made != nil {
 			return errors.Join(err, taken(made))
 		}
-		params := &stripe.RefundCreateParams{
-			PaymentIntent: &found.ID, Amount: &req.Amount.Amount,
-			Metadata: map[string]string{metaOrder: req.Order.ID, metaReturn: strconv.Itoa(req.Return)},
-		}
-		params.Context = ctx
-		params.SetIdempotencyKey(fmt.Sprintf("orderflow/%s/refund-%d/%d", req.Order.ID, req.Return, n))
-		var refund stripe.Refund
-		err = c.backend.Call(http.MethodPost, refundsPath, c.key, params, &refund)
-		if err == nil {
-			return taken(&refund)
+		if made, err = c.makeRefund(ctx, req, found, n); err == nil {
+			return taken(made)
 		}
 		if n == maxKeys || !spoilt(err) || ctx.Err() != nil {
 			return problemOf(err)
 		}
 	}
+}
+
+func (c *Client) makeRefund(ctx context.Context, req payment.RefundRequest, found intent, n int) (*stripe.Refund, error) {
+	params := &stripe.RefundCreateParams{
+		PaymentIntent: &found.ID, Amount: &req.Amount.Amount,
+		Metadata: map[string]string{metaOrder: req.Order.ID, metaReturn: strconv.Itoa(req.Return)},
+	}
+	params.Context = ctx
+	params.SetIdempotencyKey(fmt.Sprintf("orderflow/%s/refund-%d/%d", req.Order.ID, req.Return, n))
+	made := &stripe.Refund{}
+	return made, c.backend.Call(http.MethodPost, refundsPath, c.key, params, made)
 }
 
 // taken says what is wrong with a refund that was made, or nil. One that is pending is

@@ -91,7 +91,11 @@ func (w *world) order() Order {
 	if !known {
 		w.tb.Fatalf("no event of type %q", w.Accepts)
 	}
-	return w.orderAt(kind.Status)
+	order := w.orderAt(kind.Status)
+	if kind.Repeats {
+		order.Happen(w.tb, w.pool, order.Data(kind.Type))
+	}
+	return order
 }
 
 func (w *world) orderAt(status events.Status) Order {
@@ -213,8 +217,7 @@ func concurrentDuplicates(_ *testing.T, w *world) {
 }
 
 func (w *world) cause() string {
-	kind, _ := events.ByType(w.Accepts)
-	return kind.Name
+	return events.NameOf(Order{}.Data(w.Accepts))
 }
 
 // name is the function's, as it writes it into the history.

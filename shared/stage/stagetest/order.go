@@ -119,7 +119,7 @@ func (o Order) history(status events.Status) []events.Data {
 	}
 	var past []events.Data
 	for _, kind := range events.Catalog() {
-		if kind.Status == events.StatusCancelled {
+		if kind.Status == events.StatusCancelled || kind.Repeats {
 			continue
 		}
 		past = append(past, o.Data(kind.Type))
@@ -144,6 +144,12 @@ func (o Order) Data(eventType string) events.Data {
 		return events.OrderShipped{
 			OrderID: id, Number: o.Number, Lines: o.Lines, Total: o.Total, Carrier: "Test Post", TrackingNumber: "T" + id,
 		}
+	case events.TypeOrderReturned:
+		return events.OrderReturned{
+			OrderID: id, Number: o.Number, ReturnNumber: 1, Reason: events.ReturnNotWanted,
+			Lines:  []events.ReturnedLine{{SKU: SKUOne, Quantity: 1, Restocked: true}},
+			Refund: events.Money{Amount: 1250, Currency: "EUR"}, Total: o.Total,
+		}
 	default:
 		return events.OrderCancelled{
 			OrderID: id, Number: o.Number, Lines: o.Lines, Total: o.Total, Reason: events.ReasonCustomerRequest,
@@ -151,15 +157,30 @@ func (o Order) Data(eventType string) events.Data {
 	}
 }
 
+// Happen writes what an operator did into the order's history.
+func (o Order) Happen(tb testing.TB, pool *pgxpool.Pool, data events.Data) {
+	tb.Helper()
+	kind, _ := events.ByType(data.Type())
+	entry := orderlog.Entry{OrderID: o.ID, Name: events.NameOf(data), Source: kind.SentBy[0], Data: data, OccurredAt: time.Now().UTC()}
+	if err := pgx.BeginFunc(tb.Context(), pool, func(tx pgx.Tx) error { return orderlog.Append(tb.Context(), tx, entry) }); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // Request is the delivery of the order's event of a type, as KafkaSource makes it.
 func (o Order) Request(tb testing.TB, ctx context.Context, url, eventType string) *http.Request { //nolint:revive // ctx differs from tb's
 	tb.Helper()
-	kind, known := events.ByType(eventType)
+	return o.request(tb, ctx, url, o.Data(eventType))
+}
+
+func (o Order) request(tb testing.TB, ctx context.Context, url string, data events.Data) *http.Request { //nolint:revive // ctx differs from tb's
+	tb.Helper()
+	kind, known := events.ByType(data.Type())
 	if !known {
-		tb.Fatalf("no event of type %q", eventType)
+		tb.Fatalf("no event of type %q", data.Type())
 	}
 	entry := orderlog.Entry{
-		OrderID: o.ID, Name: kind.Name, Source: kind.SentBy[0], Data: o.Data(eventType), OccurredAt: time.Now().UTC(),
+		OrderID: o.ID, Name: events.NameOf(data), Source: kind.SentBy[0], Data: data, OccurredAt: time.Now().UTC(),
 	}
 	event, err := entry.CloudEvent()
 	if err != nil {
@@ -176,6 +197,12 @@ func (o Order) Request(tb testing.TB, ctx context.Context, url, eventType string
 func (o Order) Deliver(tb testing.TB, url, eventType string) (int, string) {
 	tb.Helper()
 	return do(tb, o.Request(tb, tb.Context(), url, eventType))
+}
+
+// DeliverData delivers an event that says something else than Data.
+func (o Order) DeliverData(tb testing.TB, url string, data events.Data) (int, string) {
+	tb.Helper()
+	return do(tb, o.request(tb, tb.Context(), url, data))
 }
 
 func do(tb testing.TB, request *http.Request) (int, string) {

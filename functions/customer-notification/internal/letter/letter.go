@@ -14,14 +14,18 @@ import (
 )
 
 // Change is what happened to an order that its customer is told about. Its
-// value is the name of the event.
+// value is the name of the event: "order-returned/2" is an order's second return.
 type Change string
+
+// kind is what sort of change it is, whichever time it happens.
+func (c Change) kind() Change { return Change(events.TopicOf(string(c))) }
 
 // The changes that are worth a letter.
 const (
 	Placed    Change = "order-placed"
 	Shipped   Change = "order-shipped"
 	Cancelled Change = "order-cancelled"
+	Returned  Change = "order-returned"
 )
 
 // News is what is to be told, besides the order itself.
@@ -32,6 +36,10 @@ type News struct {
 	// Reason is there for Cancelled, and Short where stock was the reason.
 	Reason events.Reason
 	Short  []events.Shortage
+	// ReturnReason, Returned and Refund are there for Returned.
+	ReturnReason events.ReturnReason
+	Returned     []events.ReturnedLine
+	Refund       events.Money
 }
 
 // Line is one article of the order, by the name that the customer saw.
@@ -67,8 +75,14 @@ type Letter struct {
 type said struct {
 	News
 
-	Name, Number, Total string
-	Short               []shortLine
+	Name, Number, Total, Refund string
+	Short                       []shortLine
+	Returned                    []returnedLine
+}
+
+type returnedLine struct {
+	Name     string
+	Quantity int
 }
 
 type shortLine struct {
@@ -102,7 +116,7 @@ type shownLine struct {
 
 // Write makes the letter that tells the news of an order.
 func (w *Writer) Write(news News, order Order) (Letter, error) {
-	words, known := w.words[news.Change]
+	words, known := w.words[news.Change.kind()]
 	if !known {
 		return Letter{}, fmt.Errorf("write letter: nothing to say about %q", news.Change)
 	}
@@ -112,12 +126,12 @@ func (w *Writer) Write(news News, order Order) (Letter, error) {
 	}
 	speech := &speech{words: words, said: said{
 		News: plainNews(news), Name: PlainName(order.Name), Number: order.Number, Total: price(order.Total),
-		Short: shortLines(news.Short, order.Lines),
+		Short: shortLines(news.Short, order.Lines), Refund: price(news.Refund), Returned: returnedLines(news.Returned, order.Lines),
 	}}
 	page := speech.page()
 	page.Language, page.Number, page.Link = w.language.String(), order.Number, order.Link
 	page.Lines, page.Total = lines, price(order.Total)
-	if news.Change != Cancelled {
+	if kind := news.Change.kind(); kind != Cancelled && kind != Returned {
 		page.Address = w.address(order)
 	}
 	if speech.err != nil {
@@ -141,6 +155,23 @@ func shortLines(short []events.Shortage, lines []Line) []shortLine {
 	for _, s := range short {
 		if name, ordered := names[s.SKU]; ordered {
 			told = append(told, shortLine{Name: plainText(name), Wanted: s.Wanted, Available: s.Available})
+		}
+	}
+	return told
+}
+
+// returnedLines are the articles that came back, each once, whatever state it was in.
+func returnedLines(returned []events.ReturnedLine, lines []Line) []returnedLine {
+	var told []returnedLine
+	for _, line := range lines {
+		back := returnedLine{Name: plainText(line.Name)}
+		for _, one := range returned {
+			if one.SKU == line.SKU {
+				back.Quantity += one.Quantity
+			}
+		}
+		if back.Quantity > 0 {
+			told = append(told, back)
 		}
 	}
 	return told

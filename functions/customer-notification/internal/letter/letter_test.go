@@ -59,6 +59,10 @@ func cancelledFor(reason events.Reason) letter.News {
 	return letter.News{Change: letter.Cancelled, Reason: reason}
 }
 
+func returned(reason events.ReturnReason, lines ...events.ReturnedLine) letter.News {
+	return letter.News{Change: "order-returned/2", ReturnReason: reason, Returned: lines, Refund: eur(7900)}
+}
+
 func shipped() letter.News {
 	return letter.News{Change: letter.Shipped, Carrier: "Lantern Post", TrackingNumber: "LP7QK2MX4ZP9001SE"}
 }
@@ -74,6 +78,10 @@ func TestLetters(t *testing.T) {
 		"placed": {Change: letter.Placed}, "shipped": shipped(), "out-of-stock": outOfStock,
 		"payment-declined": cancelledFor(events.ReasonPaymentDeclined), "payment-expired": cancelledFor(events.ReasonPaymentExpired),
 		"customer-request":    cancelledFor(events.ReasonCustomerRequest),
+		"operator-request":    cancelledFor(events.ReasonOperatorRequest),
+		"returned": returned(events.ReturnNotWanted, events.ReturnedLine{SKU: "BREW-KETTLE", Quantity: 1, Restocked: true},
+			events.ReturnedLine{SKU: "BREW-KETTLE", Quantity: 1}, events.ReturnedLine{SKU: "NEVER-ORDERED", Quantity: 1}),
+		"goodwill": returned(events.ReturnGoodwill),
 		"reason-of-next-year": cancelledFor("meteorite"),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,13 +126,28 @@ func TestEveryReasonHasWordsOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestEveryReturnHasWordsOfItsOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]events.ReturnReason{}
+	for _, reason := range events.ReturnReasons() {
+		written := write(t, returned(reason), anOrder())
+		if !strings.Contains(written.Text, "€79.00 goes back") {
+			t.Errorf("the letter for %s says nothing about the money", reason)
+		}
+		if other, said := seen[written.Text]; said {
+			t.Errorf("the letters for %s and %s are the same", reason, other)
+		}
+		seen[written.Text] = reason
+	}
+}
+
 func TestHostileOrder(t *testing.T) {
 	t.Parallel()
 	order := anOrder()
 	order.Name = "<script>alert(1)</script>\r\nBcc: everyone@example.com, see http://evil.example/win \u202e{{.Link}}" + strings.Repeat("長", 5000)
 	order.Address = letter.Address{Line1: "\"><img src=x onerror=alert(1)>", Line2: strings.Repeat("y", 5000), City: "Town\n\nYou won", Country: "??"}
 	order.Lines[0].Name = "<b>Bold</b>\r\n\tblend"
-	for _, news := range []letter.News{{Change: letter.Placed}, shipped(), cancelledFor(events.ReasonOutOfStock)} {
+	for _, news := range []letter.News{{Change: letter.Placed}, shipped(), cancelledFor(events.ReasonOutOfStock), returned(events.ReturnDamaged, events.ReturnedLine{SKU: "COFFEE-FIRSTLIGHT", Quantity: 1})} {
 		written := write(t, news, order)
 		for _, part := range []string{"<script>", "<img", "<b>Bold", "evil.example", "{{.Link}}", "\u202e"} {
 			if strings.Contains(written.HTML, part) {

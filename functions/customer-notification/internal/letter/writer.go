@@ -30,7 +30,7 @@ func NewWriter(locale string) (*Writer, error) {
 		return nil, fmt.Errorf("read letters: %q is not a language", locale)
 	}
 	w := &Writer{language: tag, countries: display.Regions(tag), words: map[Change]*texttemplate.Template{}}
-	for _, change := range []Change{Placed, Shipped, Cancelled} {
+	for _, change := range []Change{Placed, Shipped, Cancelled, Returned} {
 		// What all letters say comes first, so that a letter can say it in its own way.
 		words, err := texttemplate.New(string(change)).ParseFS(files, locale+"/common.tmpl", locale+"/"+string(change)+".tmpl")
 		if err != nil {

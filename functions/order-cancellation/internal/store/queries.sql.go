@@ -50,6 +50,74 @@ func (q *Queries) ClosePayment(ctx context.Context, arg ClosePaymentParams) erro
 	return err
 }
 
+const refundPart = `-- name: RefundPart :execrows
+update payments
+set refunded_amount = refunded_amount + $1::bigint,
+    state = case when refunded_amount + $1::bigint = amount then 'refunded' else state end,
+    closed_at = case when refunded_amount + $1::bigint = amount then $2::timestamptz else closed_at end
+where order_id = $3 and state = 'captured' and currency = $4 and refunded_amount + $1::bigint <= amount
+`
+
+type RefundPartParams struct {
+	Refund   int64
+	At       time.Time
+	OrderID  uuid.UUID
+	Currency string
+}
+
+// Adds to what was given back, so that the returns of an order may come in any order.
+// No row where so much isn't kept.
+func (q *Queries) RefundPart(ctx context.Context, arg RefundPartParams) (int64, error) {
+	result, err := q.db.Exec(ctx, refundPart,
+		arg.Refund,
+		arg.At,
+		arg.OrderID,
+		arg.Currency,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const restock = `-- name: Restock :execrows
+with back as (
+    select unnest($1::text[]) as sku, unnest($2::int[]) as quantity
+), returned as (
+    update reservations r
+    set returned = r.returned + back.quantity
+    from back
+    where r.order_id = $3 and r.sku = back.sku and r.state = 'shipped' and r.returned + back.quantity <= r.quantity
+    returning r.sku, back.quantity
+), locked as (
+    select s.sku, returned.quantity
+    from stock s
+    join returned using (sku)
+    order by s.sku
+    for no key update of s
+)
+update stock s
+set returned = s.returned + locked.quantity, on_hand = s.on_hand + locked.quantity
+from locked
+where s.sku = locked.sku
+`
+
+type RestockParams struct {
+	Skus       []string
+	Quantities []int32
+	OrderID    uuid.UUID
+}
+
+// Puts units that were shipped for an order back on sale, all of them or, by its
+// count of rows, too few. Stock is locked in SKU order, as everybody does.
+func (q *Queries) Restock(ctx context.Context, arg RestockParams) (int64, error) {
+	result, err := q.db.Exec(ctx, restock, arg.Skus, arg.Quantities, arg.OrderID)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const returnStock = `-- name: ReturnStock :exec
 with released as (
     update reservations
@@ -74,5 +142,16 @@ where s.sku = locked.sku
 // each other, and can't come below zero: a constraint undoes everything then.
 func (q *Queries) ReturnStock(ctx context.Context, orderID uuid.UUID) error {
 	_, err := q.db.Exec(ctx, returnStock, orderID)
+	return err
+}
+
+const tellCause = `-- name: TellCause :exec
+select set_config('orderflow.cause', $1::text, true)
+`
+
+// What the journals say of this transaction: a return leaves the order shipped, so
+// that its status doesn't tell.
+func (q *Queries) TellCause(ctx context.Context, cause string) error {
+	_, err := q.db.Exec(ctx, tellCause, cause)
 	return err
 }

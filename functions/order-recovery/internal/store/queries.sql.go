@@ -91,7 +91,7 @@ join order_events e on e.order_id = w.id and e.type is not null
 cross join lateral (
     select coalesce(array_agg(r.name order by r.name), '{}') as readers
     from reader r
-    where r.event = e.name
+    where r.event = split_part(e.name, '/', 1)
       and not exists (select from order_events h where h.order_id = e.order_id and h.source = r.name and h.cause = e.name)
 ) waiting
 where e.published_at is null or waiting.readers <> '{}' or e.name = w.latest
@@ -121,6 +121,7 @@ type ListPendingRow struct {
 
 // The events of the given orders that their sink or a reader may not have got.
 // The last event of an unfinished order always counts: the order waits for it.
+// Readers are of a topic, which what happens several times has one of.
 func (q *Queries) ListPending(ctx context.Context, arg ListPendingParams) ([]ListPendingRow, error) {
 	rows, err := q.db.Query(ctx, listPending,
 		arg.Events,

@@ -47,6 +47,9 @@ type payload struct {
 // plain is what SendGrid's ids are made of.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_=+/.-]{1,200}$`)
 
+// changes are what there are mails about: one for each return of an order.
+var changes = regexp.MustCompile(`^(order-placed|order-shipped|order-cancelled|order-returned/[1-9][0-9]{0,8})$`)
+
 // lastSecond is the end of 9999, which SendGrid doesn't get to.
 const lastSecond = 253_402_300_799
 
@@ -58,7 +61,7 @@ func read(element json.RawMessage) (event, verdict) {
 	}
 	kind, kept := kindOf(p)
 	order, err := uuid.Parse(p.OrderID)
-	if !kept || err != nil || !slices.Contains([]string{"order-placed", "order-shipped", "order-cancelled"}, p.Change) {
+	if !kept || err != nil || !changes.MatchString(p.Change) {
 		return event{}, ignored
 	}
 	if !plain.MatchString(p.ID) || !plain.MatchString(p.MessageID) || p.Timestamp <= 0 || p.Timestamp > lastSecond {

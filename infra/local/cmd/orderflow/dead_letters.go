@@ -133,7 +133,7 @@ func (c *showLetterCommand) Run(ctx context.Context) error {
 		if err != nil {
 			return explained(err)
 		}
-		shown.Effects = story.Because(shown.Topic)
+		shown.Effects = story.Because(shown.Happened)
 	}
 	if c.JSON {
 		return printJSON(os.Stdout, shown)

@@ -27,6 +27,8 @@ type commands struct {
 
 	DeadLetters deadLettersCommand `cmd:"" group:"operators" help:"Look at dead letters, and redrive or discard them."`
 	Stock       stockCommand       `cmd:"" group:"operators" help:"Look at the stock, receive goods, adjust it."`
+	Cancel      cancelCommand      `cmd:"" group:"operators" help:"Cancel an order that hasn't shipped."`
+	TakeBack    takeBackCommand    `cmd:"" group:"operators" help:"Take back what was shipped of an order, and give money back for it, or for nothing."`
 	Order       orderCommand       `cmd:"" group:"operators" help:"Tell an order's whole life, or how it stood at a time."`
 
 	WithPostgres withPostgresCommand `cmd:"" help:"Run a command, tests for one, with a Postgres that goes when it ends."`

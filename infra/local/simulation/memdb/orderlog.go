@@ -24,7 +24,7 @@ func (o Order) check() error {
 		{"cancelled_for_a_reason", (o.Status == "cancelled") == (o.CancelReason != nil)},
 		{"orders_currency_check", isCurrency(o.Currency)},
 		{"orders_total_amount_check", o.TotalAmount > 0},
-		{"reason_is_known", o.CancelReason == nil || oneOf(*o.CancelReason, "payment_declined", "payment_expired", "out_of_stock", "customer_request")},
+		{"reason_is_known", o.CancelReason == nil || oneOf(*o.CancelReason, "payment_declined", "payment_expired", "out_of_stock", "customer_request", "operator_request")},
 		{"settled_is_final", o.SettledAt == nil || oneOf(o.Status, "shipped", "cancelled")},
 		{"status_is_known", oneOf(o.Status, "placed", "payment_verified", "inventory_updated", "shipped", "cancelled")},
 	}.err()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/orderflow-project/orderflow/events"
 )
 
 // Letter is a row of dead_letters.
@@ -22,7 +24,7 @@ type letterKey struct{ source, event, dest string }
 func recoveryStatements() []statement {
 	return []statement{
 		{"order-recovery LockDue", "787ad4861556", lockDue},
-		{"order-recovery ListPending", "5571f49e3b2b", listPending},
+		{"order-recovery ListPending", "b288e9e9740c", listPending},
 		{"order-recovery Settle", "0d8938656358", settle},
 		{"order-recovery Schedule", "7ad32ba295fa", schedule},
 		{"order-recovery GiveBack", "014076939c60", giveBack},
@@ -78,7 +80,7 @@ func listPending(tx *Tx, args []any) (result, error) {
 			}
 			waiting := []string{}
 			for i, reader := range readers {
-				if _, handled := tx.db.handled.get(tx, handledKey{order, reader, e.Name}); names[i] == e.Name && !handled {
+				if _, handled := tx.db.handled.get(tx, handledKey{order, reader, e.Name}); names[i] == events.TopicOf(e.Name) && !handled {
 					waiting = append(waiting, reader)
 				}
 			}

@@ -63,7 +63,7 @@ func (q *Queries) FindOrder(ctx context.Context, arg FindOrderParams) (FindOrder
 
 const listActs = `-- name: ListActs :many
 select a.letter_id, a.action, a.actor, a.reason, (a.data is not null)::boolean as edited, a.began_at,
-       coalesce(a.outcome, '')::text as outcome, coalesce(a.error, '')::text as error, l.event_type
+       coalesce(a.outcome, '')::text as outcome, coalesce(a.error, '')::text as error, l.event_type, l.event_id
 from dead_letter_acts a
 join dead_letters l on l.id = a.letter_id
 where l.subject = $1::text or split_part(l.event_id, '/', 1) = $1
@@ -80,6 +80,7 @@ type ListActsRow struct {
 	Outcome   string
 	Error     string
 	EventType string
+	EventID   string
 }
 
 func (q *Queries) ListActs(ctx context.Context, orderID string) ([]ListActsRow, error) {
@@ -101,6 +102,44 @@ func (q *Queries) ListActs(ctx context.Context, orderID string) ([]ListActsRow, 
 			&i.Outcome,
 			&i.Error,
 			&i.EventType,
+			&i.EventID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDeeds = `-- name: ListDeeds :many
+select event, actor, reason, coalesce(reference, '')::text as reference from order_acts where order_id = $1
+`
+
+type ListDeedsRow struct {
+	Event     string
+	Actor     string
+	Reason    string
+	Reference string
+}
+
+// What operators did to the order.
+func (q *Queries) ListDeeds(ctx context.Context, orderID uuid.UUID) ([]ListDeedsRow, error) {
+	rows, err := q.db.Query(ctx, listDeeds, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListDeedsRow
+	for rows.Next() {
+		var i ListDeedsRow
+		if err := rows.Scan(
+			&i.Event,
+			&i.Actor,
+			&i.Reason,
+			&i.Reference,
 		); err != nil {
 			return nil, err
 		}
@@ -158,7 +197,7 @@ func (q *Queries) ListEvents(ctx context.Context, orderID uuid.UUID) ([]ListEven
 }
 
 const listLetters = `-- name: ListLetters :many
-select id, event_type, error_dest, error_code, error_data, state, times, first_at, last_at
+select id, event_type, event_id, error_dest, error_code, error_data, state, times, first_at, last_at
 from dead_letters
 where subject = $1::text or split_part(event_id, '/', 1) = $1
 order by id
@@ -167,6 +206,7 @@ order by id
 type ListLettersRow struct {
 	ID        int64
 	EventType string
+	EventID   string
 	ErrorDest string
 	ErrorCode string
 	ErrorData string
@@ -188,6 +228,7 @@ func (q *Queries) ListLetters(ctx context.Context, orderID string) ([]ListLetter
 		if err := rows.Scan(
 			&i.ID,
 			&i.EventType,
+			&i.EventID,
 			&i.ErrorDest,
 			&i.ErrorCode,
 			&i.ErrorData,

@@ -2,6 +2,7 @@ package stripetest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -141,9 +142,7 @@ func (s *Server) create(form url.Values) (status int, said []byte) {
 }
 
 func (i *intent) note(form url.Values) {
-	for key, value := range metadata(form) {
-		i.Metadata[key] = value
-	}
+	maps.Copy(i.Metadata, metadata(form))
 }
 
 func metadata(form url.Values) map[string]string {

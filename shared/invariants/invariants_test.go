@@ -131,6 +131,7 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"every_reader_has_handled":                   `delete from order_events where order_id = $1 and name = 'order-placed#order-analytics'`,
 		"every_change_is_mailed":                     `delete from notifications where order_id = $1 and change = 'order-shipped'`,
 		"dead_letters_are_dealt_with_on_record":      `insert into dead_letters (event_id, event_source, event_type, event, state, first_at, last_at) values ('1', 's', 't', '{}', 'redriven', now(), now())`,
+		"figures_are_the_sum_of_their_minutes":       `update analytics_rollups set value = value + 1 where metric = 'revenue' and unit = 'day'`,
 		"analytics_are_the_fold_of_events":           `update analytics_minutes set value = value + 1 where metric = 'revenue'`,
 		"mail_evidence_is_explained":                 `insert into mail_events values ('e1', $1, 'order-shipped', 'delivered', 'another', '', now(), now())`,
 		"mails_by_evidence_have_it":                  `update notifications set by_evidence = true where order_id = $1`,

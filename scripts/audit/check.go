@@ -16,6 +16,8 @@ type report struct {
 	out                io.Writer
 	checks, violations int
 	about              string
+	orders             int64
+	results            []invariants.Result
 }
 
 // invariants checks that our database is right in itself.
@@ -48,6 +50,7 @@ func (r *report) compare(v view, w world) {
 func (r *report) print(name, text, remark string, violations []string) {
 	r.checks++
 	r.violations += len(violations)
+	r.results = append(r.results, invariants.Result{Name: name, Text: text, Violations: violations})
 	result := "ok  "
 	if len(violations) > 0 {
 		result = "FAIL"
@@ -64,12 +67,13 @@ func (r *report) print(name, text, remark string, violations []string) {
 
 // count says what the audit is about: a clean audit of nothing proves nothing.
 func (r *report) count(ctx context.Context, tx pgx.Tx) error {
-	var orders, shipped, cancelled, dead int
+	var orders, shipped, cancelled, dead int64
 	err := tx.QueryRow(ctx, `select count(*), count(*) filter (where status = 'shipped'), count(*) filter (where status = 'cancelled'),
 		(select count(*) from dead_letters where state = 'open') from orders`).Scan(&orders, &shipped, &cancelled, &dead)
 	if err != nil {
 		return fmt.Errorf("count orders: %w", err)
 	}
+	r.orders = orders
 	r.about = fmt.Sprintf("%d orders: %d shipped, %d cancelled, %d on their way. %d open dead letters.",
 		orders, shipped, cancelled, orders-shipped-cancelled, dead)
 	return nil

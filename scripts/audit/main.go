@@ -25,6 +25,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orderflow-project/orderflow/shared/config"
+	"github.com/orderflow-project/orderflow/shared/invariants"
 )
 
 // What the program ends with.
@@ -155,7 +156,11 @@ type found struct {
 // there are orders: it would keep migrations and vacuum from their work.
 func audit(ctx context.Context, db *pgx.Conn, set settings, moving bool, out io.Writer) (found, error) {
 	rep, v := report{out: out}, view{moving: moving}
-	err := inSnapshot(ctx, db, func(tx pgx.Tx) error {
+	began, err := invariants.Now(ctx, db)
+	if err != nil {
+		return found{}, err
+	}
+	err = inSnapshot(ctx, db, func(tx pgx.Tx) error {
 		if err := rep.invariants(ctx, tx, moving); err != nil {
 			return err
 		}
@@ -182,6 +187,10 @@ func audit(ctx context.Context, db *pgx.Conn, set settings, moving bool, out io.
 	}
 	rep.compare(v, w)
 	rep.close()
+	run := invariants.Run{BeganAt: began, Moving: moving, Orders: rep.orders, Results: rep.results}
+	if err := invariants.Record(ctx, db, run); err != nil {
+		return found{}, err
+	}
 	return found{violations: rep.violations, view: v, world: w}, nil
 }
 

@@ -147,6 +147,22 @@ func (d *Desk) Each(ctx context.Context, filter Filter, do func(Letter) error) e
 	})
 }
 
+// Page looks up the first letters that are meant, size of them at most, by id and
+// after one of an id. Its error is ErrNoLetter, ErrNoOrder, or the database's.
+func (d *Desk) Page(ctx context.Context, filter Filter, after int64, size int) ([]Letter, error) {
+	params, err := d.question(ctx, filter, size)
+	if err != nil {
+		return nil, err
+	}
+	params.AfterID = after
+	page, err := d.page(ctx, store.New(d.pool), params)
+	letters := make([]Letter, 0, len(page))
+	for _, one := range page {
+		letters = append(letters, one.Letter)
+	}
+	return letters, err
+}
+
 // pages looks up the letters that are meant, some at a time, with their prospects.
 func (d *Desk) pages(ctx context.Context, filter Filter, size int, do func([]kept) error) error {
 	params, err := d.question(ctx, filter, size)
@@ -155,25 +171,27 @@ func (d *Desk) pages(ctx context.Context, filter Filter, size int, do func([]kep
 	}
 	queries := store.New(d.pool)
 	for {
-		rows, err := queries.ListLetters(ctx, params)
-		if err != nil {
-			return fmt.Errorf("list dead letters: %w", err)
-		}
-		if len(rows) == 0 {
-			return nil
-		}
-		page := make([]kept, 0, len(rows))
-		for _, row := range rows {
-			page = append(page, d.read(row))
-		}
-		if err := assess(ctx, queries, page); err != nil {
+		page, err := d.page(ctx, queries, params)
+		if err != nil || len(page) == 0 {
 			return err
 		}
 		if err := do(page); err != nil {
 			return err
 		}
-		params.AfterID = rows[len(rows)-1].ID
+		params.AfterID = page[len(page)-1].ID
 	}
+}
+
+func (d *Desk) page(ctx context.Context, queries *store.Queries, params store.ListLettersParams) ([]kept, error) {
+	rows, err := queries.ListLetters(ctx, params)
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	page := make([]kept, 0, len(rows))
+	for _, row := range rows {
+		page = append(page, d.read(row))
+	}
+	return page, assess(ctx, queries, page)
 }
 
 // question makes a query of a filter.

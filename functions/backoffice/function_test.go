@@ -200,12 +200,12 @@ func TestAddresses(t *testing.T) {
 		method, path, contentType string
 		status                    int
 	}{
-		{http.MethodGet, "/", "text/html; charset=utf-8", http.StatusOK},
-		{http.MethodHead, "/", "text/html; charset=utf-8", http.StatusOK},
+		{http.MethodGet, "/sign-in", "text/html; charset=utf-8", http.StatusOK},
+		{http.MethodHead, "/sign-in", "text/html; charset=utf-8", http.StatusOK},
 		{http.MethodGet, "/api/openapi.json", "application/json", http.StatusOK},
-		{http.MethodPost, "/", "application/problem+json", http.StatusMethodNotAllowed},
+		{http.MethodPost, "/orders", "text/html; charset=utf-8", http.StatusNotFound},
 		{http.MethodDelete, "/api/analytics/summary", "application/problem+json", http.StatusMethodNotAllowed},
-		{http.MethodGet, "/orders", "application/problem+json", http.StatusNotFound},
+		{http.MethodGet, "/nothing", "text/html; charset=utf-8", http.StatusNotFound},
 		{http.MethodGet, "/api/", "application/problem+json", http.StatusNotFound},
 	} {
 		status, header, _ := o.call(test.method, test.path, "Bearer "+token)
@@ -213,7 +213,7 @@ func TestAddresses(t *testing.T) {
 			t.Errorf("%s %s = %d %s, want %d %s", test.method, test.path, status, header.Get("Content-Type"), test.status, test.contentType)
 		}
 		for name, want := range map[string]string{
-			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer",
+			"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Cache-Control": "no-store", "Referrer-Policy": "same-origin",
 		} {
 			if got := header.Get(name); got != want {
 				t.Errorf("%s %s: %s = %q, want %q", test.method, test.path, name, got, want)

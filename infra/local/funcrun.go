@@ -99,7 +99,7 @@ func (s *System) runFunction(ctx context.Context, run FunctionRun) error {
 		return err
 	}
 	if run.Invocation.Event == nil {
-		s.plan.Say("at " + s.plan.addresses.URL(f.Name) + ", operators' token " + s.plan.secrets["BACKOFFICE_TOKEN"])
+		s.plan.Say("at " + s.plan.addresses.URL(f.Name) + ", operators' password " + s.plan.secrets["BACKOFFICE_PASSWORD"])
 	}
 	s.plan.Step("func run " + f.Name)
 	return s.supervisor.Run(ctx, process)

@@ -92,6 +92,8 @@ func (p *plan) configMap() (map[string]string, error) {
 	}
 	maps.Copy(values, map[string]string{
 		"SHOP_URL":             p.addresses.Shown("storefront"),
+		"BACKOFFICE_URL":       p.addresses.Shown("backoffice"),
+		"FUNCTION_URLS":        p.functionURLs(),
 		"RATE_LIMIT":           "0",
 		"PAYMENT_PROVIDER":     "sandbox",
 		"PAYMENT_PROVIDER_URL": p.addresses.URL(paymentProvider),

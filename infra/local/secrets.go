@@ -33,7 +33,8 @@ const (
 
 func generatedKeys() []string {
 	return []string{
-		keyS3Access, keyS3Secret, "BACKOFFICE_TOKEN", "ORDER_TOKEN_KEY", keyPaymentProvider, keyPostgresPassword, keySendGrid,
+		keyS3Access, keyS3Secret, "BACKOFFICE_OIDC_CLIENT_SECRET", "BACKOFFICE_PASSWORD", "BACKOFFICE_SESSION_KEY", "BACKOFFICE_TOKEN",
+		"ORDER_TOKEN_KEY", keyPaymentProvider, keyPostgresPassword, keySendGrid,
 		keySendGridWebhook, "STRIPE_WEBHOOK_SECRET",
 	}
 }

@@ -1,6 +1,10 @@
 package analytics
 
-import "time"
+import (
+	"cmp"
+	"slices"
+	"time"
+)
 
 // Count is one figure of a stretch of time.
 type Count struct {
@@ -41,13 +45,15 @@ type Summary struct {
 
 const totalItems = "total"
 
-func newFigures() Figures {
+// NewFigures are those of a time in which nothing happened.
+func NewFigures() Figures {
 	return Figures{
 		OrdersCancelled: map[string]int64{}, ItemsSold: map[string]int64{totalItems: 0}, Revenue: map[string]int64{},
 	}
 }
 
-func (f *Figures) add(c Count) {
+// Add adds a count. One that isn’t known is left out: a later version counts it.
+func (f *Figures) Add(c Count) {
 	switch c.Metric {
 	case "orders_placed":
 		f.OrdersPlaced += c.Value
@@ -66,12 +72,12 @@ func (f *Figures) add(c Count) {
 // Summarise adds up the counts of a period, which come in the order of their
 // time: by minute if the period is shown like that, by hour otherwise.
 func Summarise(period Period, counts []Count) Summary {
-	s := Summary{From: period.From, To: period.To, Totals: newFigures(), PerHour: []Bucket{}}
+	s := Summary{From: period.From, To: period.To, Totals: NewFigures(), PerHour: []Bucket{}}
 	if period.ByMinute {
 		s.PerMinute = []Bucket{}
 	}
 	for _, c := range counts {
-		s.Totals.add(c)
+		s.Totals.Add(c)
 		s.PerHour = addTo(s.PerHour, c.Start.UTC().Truncate(time.Hour), c)
 		if period.ByMinute {
 			s.PerMinute = addTo(s.PerMinute, c.Start.UTC(), c)
@@ -83,8 +89,38 @@ func Summarise(period Period, counts []Count) Summary {
 // addTo adds to the last bucket, or begins another.
 func addTo(buckets []Bucket, start time.Time, c Count) []Bucket {
 	if len(buckets) == 0 || !buckets[len(buckets)-1].Start.Equal(start) {
-		buckets = append(buckets, Bucket{Start: start, Figures: newFigures()})
+		buckets = append(buckets, Bucket{Start: start, Figures: NewFigures()})
 	}
-	buckets[len(buckets)-1].add(c)
+	buckets[len(buckets)-1].Add(c)
 	return buckets
+}
+
+// Cancelled is how many orders were cancelled, for any reason.
+func (f Figures) Cancelled() int64 {
+	var all int64
+	for _, n := range f.OrdersCancelled {
+		all += n
+	}
+	return all
+}
+
+// Items is how many were sold, of all articles.
+func (f Figures) Items() int64 { return f.ItemsSold[totalItems] }
+
+// Sold is how many of an article were sold.
+type Sold struct {
+	SKU   string
+	Units int64
+}
+
+// Top are the articles that sold most, most first.
+func (f Figures) Top(n int) []Sold {
+	var all []Sold
+	for sku, units := range f.ItemsSold {
+		if sku != totalItems {
+			all = append(all, Sold{sku, units})
+		}
+	}
+	slices.SortFunc(all, func(a, b Sold) int { return cmp.Or(cmp.Compare(b.Units, a.Units), cmp.Compare(a.SKU, b.SKU)) })
+	return all[:min(n, len(all))]
 }

@@ -17,9 +17,6 @@ import (
 //go:embed openapi.json
 var document []byte
 
-//go:embed index.html
-var page []byte
-
 // timeout bounds every call, far below the 30 s of func's server.
 const timeout = 10 * time.Second
 
@@ -43,7 +40,6 @@ type api struct {
 func New(book summaries, door door, logger *slog.Logger) http.Handler {
 	a := &api{book: book, door: door, logger: logger}
 	mux := http.NewServeMux()
-	route(mux, "/{$}", text("text/html; charset=utf-8", page))
 	route(mux, "/api/openapi.json", text("application/json", document))
 	route(mux, "/api/analytics/summary", a.behindDoor(a.summary))
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { problem.NotFound().Write(w) })

@@ -3,3 +3,16 @@
 //   sqlc v1.31.1
 
 package store
+
+import (
+	"time"
+)
+
+type Audit struct {
+	ID         int64
+	BeganAt    time.Time
+	EndedAt    time.Time
+	Moving     bool
+	Orders     int64
+	Violations int32
+}

@@ -8,7 +8,756 @@ package store
 import (
 	"context"
 	"time"
+
+	"github.com/google/uuid"
 )
+
+const countFlow = `-- name: CountFlow :many
+select status, count(*) as orders, min(updated_at)::timestamptz as oldest,
+       count(*) filter (where updated_at < now() - interval '10 minutes') as stuck
+from orders
+where settled_at is null and status not in ('shipped', 'cancelled')
+group by status
+`
+
+type CountFlowRow struct {
+	Status string
+	Orders int64
+	Oldest time.Time
+	Stuck  int64
+}
+
+// Where the orders on their way stand. Those that are settled are in no need of being
+// looked at, however many there are.
+func (q *Queries) CountFlow(ctx context.Context) ([]CountFlowRow, error) {
+	rows, err := q.db.Query(ctx, countFlow)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountFlowRow
+	for rows.Next() {
+		var i CountFlowRow
+		if err := rows.Scan(
+			&i.Status,
+			&i.Orders,
+			&i.Oldest,
+			&i.Stuck,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const countLowStock = `-- name: CountLowStock :one
+select count(*) from stock where on_hand - reserved <= $1::bigint
+`
+
+func (q *Queries) CountLowStock(ctx context.Context, low int64) (int64, error) {
+	row := q.db.QueryRow(ctx, countLowStock, low)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countMailsNotSent = `-- name: CountMailsNotSent :one
+select count(*) from (select from notifications where state <> 'sent' limit 10000) as unsent
+`
+
+// Counted to a bound: more than that is an outage, whatever the number.
+func (q *Queries) CountMailsNotSent(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, countMailsNotSent)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const countOpenLetters = `-- name: CountOpenLetters :one
+select count(*) from dead_letters where state = 'open'
+`
+
+func (q *Queries) CountOpenLetters(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, countOpenLetters)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
+const findByNumber = `-- name: FindByNumber :many
+select id from orders where number = $1
+`
+
+func (q *Queries) FindByNumber(ctx context.Context, number string) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, findByNumber, number)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findContact = `-- name: FindContact :many
+select name, email, line1, line2, city, postal_code, country from order_contacts where order_id = $1
+`
+
+type FindContactRow struct {
+	Name       string
+	Email      string
+	Line1      string
+	Line2      string
+	City       string
+	PostalCode string
+	Country    string
+}
+
+func (q *Queries) FindContact(ctx context.Context, orderID uuid.UUID) ([]FindContactRow, error) {
+	rows, err := q.db.Query(ctx, findContact, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []FindContactRow
+	for rows.Next() {
+		var i FindContactRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Email,
+			&i.Line1,
+			&i.Line2,
+			&i.City,
+			&i.PostalCode,
+			&i.Country,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const groupLetters = `-- name: GroupLetters :many
+select error_dest, error_code, event_type, count(*) as letters, sum(times)::bigint as times, min(first_at)::timestamptz as first_at,
+       max(last_at)::timestamptz as last_at, (array_agg(left(error_data, 200) order by last_at desc))[1]::text as example
+from dead_letters
+where state = 'open'
+group by 1, 2, 3
+order by 4 desc, 1, 2, 3
+limit 50
+`
+
+type GroupLettersRow struct {
+	ErrorDest string
+	ErrorCode string
+	EventType string
+	Letters   int64
+	Times     int64
+	FirstAt   time.Time
+	LastAt    time.Time
+	Example   string
+}
+
+// The open ones, by who refused what, and how.
+func (q *Queries) GroupLetters(ctx context.Context) ([]GroupLettersRow, error) {
+	rows, err := q.db.Query(ctx, groupLetters)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []GroupLettersRow
+	for rows.Next() {
+		var i GroupLettersRow
+		if err := rows.Scan(
+			&i.ErrorDest,
+			&i.ErrorCode,
+			&i.EventType,
+			&i.Letters,
+			&i.Times,
+			&i.FirstAt,
+			&i.LastAt,
+			&i.Example,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const insertAct = `-- name: InsertAct :one
+insert into operator_acts (actor, subject, role, action, target, reason, details, origin)
+values ($1, $2, $3, $4, $5, $6, $7, $8)
+returning id
+`
+
+type InsertActParams struct {
+	Actor   string
+	Subject string
+	Role    string
+	Action  string
+	Target  string
+	Reason  string
+	Details []byte
+	Origin  string
+}
+
+func (q *Queries) InsertAct(ctx context.Context, arg InsertActParams) (int64, error) {
+	row := q.db.QueryRow(ctx, insertAct,
+		arg.Actor,
+		arg.Subject,
+		arg.Role,
+		arg.Action,
+		arg.Target,
+		arg.Reason,
+		arg.Details,
+		arg.Origin,
+	)
+	var id int64
+	err := row.Scan(&id)
+	return id, err
+}
+
+const insertOutcome = `-- name: InsertOutcome :exec
+insert into operator_act_outcomes (act_id, outcome, note) values ($1, $2, $3)
+`
+
+type InsertOutcomeParams struct {
+	ActID   int64
+	Outcome string
+	Note    string
+}
+
+func (q *Queries) InsertOutcome(ctx context.Context, arg InsertOutcomeParams) error {
+	_, err := q.db.Exec(ctx, insertOutcome, arg.ActID, arg.Outcome, arg.Note)
+	return err
+}
+
+const lastChecks = `-- name: LastChecks :many
+select names.name::text as name, last.says, last.violations, last.examples, last.ended_at
+from unnest($1::text[]) as names (name)
+cross join lateral (
+    select c.says, c.violations, c.examples, a.ended_at
+    from audit_checks c join audits a on a.id = c.audit_id
+    where c.name = names.name
+    order by c.audit_id desc
+    limit 1
+) as last
+`
+
+type LastChecksRow struct {
+	Name       string
+	Says       string
+	Violations int32
+	Examples   []string
+	EndedAt    time.Time
+}
+
+// The last run of each check, by its name.
+func (q *Queries) LastChecks(ctx context.Context, names []string) ([]LastChecksRow, error) {
+	rows, err := q.db.Query(ctx, lastChecks, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LastChecksRow
+	for rows.Next() {
+		var i LastChecksRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Says,
+			&i.Violations,
+			&i.Examples,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const lastCleanAudit = `-- name: LastCleanAudit :many
+select id, ended_at from audits where violations = 0 order by id desc limit 1
+`
+
+type LastCleanAuditRow struct {
+	ID      int64
+	EndedAt time.Time
+}
+
+func (q *Queries) LastCleanAudit(ctx context.Context) ([]LastCleanAuditRow, error) {
+	rows, err := q.db.Query(ctx, lastCleanAudit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LastCleanAuditRow
+	for rows.Next() {
+		var i LastCleanAuditRow
+		if err := rows.Scan(&i.ID, &i.EndedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listActs = `-- name: ListActs :many
+select a.id, a.at, a.actor, a.role, a.action, a.target, a.reason, a.details, a.origin,
+       coalesce(o.outcome, '')::text as outcome, coalesce(o.note, '')::text as note
+from operator_acts a
+left join operator_act_outcomes o on o.act_id = a.id
+where a.id < $1
+order by a.id desc
+limit $2
+`
+
+type ListActsParams struct {
+	Before int64
+	Page   int32
+}
+
+type ListActsRow struct {
+	ID      int64
+	At      time.Time
+	Actor   string
+	Role    string
+	Action  string
+	Target  string
+	Reason  string
+	Details []byte
+	Origin  string
+	Outcome string
+	Note    string
+}
+
+func (q *Queries) ListActs(ctx context.Context, arg ListActsParams) ([]ListActsRow, error) {
+	rows, err := q.db.Query(ctx, listActs, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListActsRow
+	for rows.Next() {
+		var i ListActsRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.At,
+			&i.Actor,
+			&i.Role,
+			&i.Action,
+			&i.Target,
+			&i.Reason,
+			&i.Details,
+			&i.Origin,
+			&i.Outcome,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listActsOn = `-- name: ListActsOn :many
+select a.id, a.at, a.actor, a.role, a.action, a.target, a.reason, a.details, a.origin,
+       coalesce(o.outcome, '')::text as outcome, coalesce(o.note, '')::text as note
+from operator_acts a
+left join operator_act_outcomes o on o.act_id = a.id
+where a.target = $1
+order by a.id desc
+limit 50
+`
+
+type ListActsOnRow struct {
+	ID      int64
+	At      time.Time
+	Actor   string
+	Role    string
+	Action  string
+	Target  string
+	Reason  string
+	Details []byte
+	Origin  string
+	Outcome string
+	Note    string
+}
+
+func (q *Queries) ListActsOn(ctx context.Context, target string) ([]ListActsOnRow, error) {
+	rows, err := q.db.Query(ctx, listActsOn, target)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListActsOnRow
+	for rows.Next() {
+		var i ListActsOnRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.At,
+			&i.Actor,
+			&i.Role,
+			&i.Action,
+			&i.Target,
+			&i.Reason,
+			&i.Details,
+			&i.Origin,
+			&i.Outcome,
+			&i.Note,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listAudits = `-- name: ListAudits :many
+select id, began_at, ended_at, moving, orders, violations
+from audits
+where id < $1
+order by id desc
+limit $2
+`
+
+type ListAuditsParams struct {
+	Before int64
+	Page   int32
+}
+
+func (q *Queries) ListAudits(ctx context.Context, arg ListAuditsParams) ([]Audit, error) {
+	rows, err := q.db.Query(ctx, listAudits, arg.Before, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Audit
+	for rows.Next() {
+		var i Audit
+		if err := rows.Scan(
+			&i.ID,
+			&i.BeganAt,
+			&i.EndedAt,
+			&i.Moving,
+			&i.Orders,
+			&i.Violations,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listMails = `-- name: ListMails :many
+select n.order_id, n.change, o.number, n.state, n.attempts, n.uncertain, n.by_evidence, n.claimed_at, n.sent_at,
+       coalesce(n.message_id, '')::text as message_id, coalesce(n.refused_for, '')::text as refused_for,
+       coalesce((select string_agg(kinds.kind, ', ' order by kinds.at) from (
+           select e.kind, min(e.at) as at from mail_events e where e.order_id = n.order_id and e.change = n.change group by e.kind
+       ) as kinds), '')::text as evidence
+from notifications n
+join orders o on o.id = n.order_id
+where (n.order_id, n.change) < ($1, $2::text)
+order by n.order_id desc, n.change desc
+limit $3
+`
+
+type ListMailsParams struct {
+	Before       uuid.UUID
+	BeforeChange string
+	Page         int32
+}
+
+type ListMailsRow struct {
+	OrderID    uuid.UUID
+	Change     string
+	Number     string
+	State      string
+	Attempts   int32
+	Uncertain  int32
+	ByEvidence bool
+	ClaimedAt  time.Time
+	SentAt     *time.Time
+	MessageID  string
+	RefusedFor string
+	Evidence   string
+}
+
+func (q *Queries) ListMails(ctx context.Context, arg ListMailsParams) ([]ListMailsRow, error) {
+	rows, err := q.db.Query(ctx, listMails, arg.Before, arg.BeforeChange, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMailsRow
+	for rows.Next() {
+		var i ListMailsRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Change,
+			&i.Number,
+			&i.State,
+			&i.Attempts,
+			&i.Uncertain,
+			&i.ByEvidence,
+			&i.ClaimedAt,
+			&i.SentAt,
+			&i.MessageID,
+			&i.RefusedFor,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listMailsNotSent = `-- name: ListMailsNotSent :many
+select n.order_id, n.change, o.number, n.state, n.attempts, n.uncertain, n.by_evidence, n.claimed_at, n.sent_at,
+       coalesce(n.message_id, '')::text as message_id, coalesce(n.refused_for, '')::text as refused_for,
+       coalesce((select string_agg(kinds.kind, ', ' order by kinds.at) from (
+           select e.kind, min(e.at) as at from mail_events e where e.order_id = n.order_id and e.change = n.change group by e.kind
+       ) as kinds), '')::text as evidence
+from notifications n
+join orders o on o.id = n.order_id
+where n.state <> 'sent' and (n.order_id, n.change) < ($1, $2::text)
+order by n.order_id desc, n.change desc
+limit $3
+`
+
+type ListMailsNotSentParams struct {
+	Before       uuid.UUID
+	BeforeChange string
+	Page         int32
+}
+
+type ListMailsNotSentRow struct {
+	OrderID    uuid.UUID
+	Change     string
+	Number     string
+	State      string
+	Attempts   int32
+	Uncertain  int32
+	ByEvidence bool
+	ClaimedAt  time.Time
+	SentAt     *time.Time
+	MessageID  string
+	RefusedFor string
+	Evidence   string
+}
+
+// By the index of those that weren't sent, which knows no others.
+func (q *Queries) ListMailsNotSent(ctx context.Context, arg ListMailsNotSentParams) ([]ListMailsNotSentRow, error) {
+	rows, err := q.db.Query(ctx, listMailsNotSent, arg.Before, arg.BeforeChange, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListMailsNotSentRow
+	for rows.Next() {
+		var i ListMailsNotSentRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Change,
+			&i.Number,
+			&i.State,
+			&i.Attempts,
+			&i.Uncertain,
+			&i.ByEvidence,
+			&i.ClaimedAt,
+			&i.SentAt,
+			&i.MessageID,
+			&i.RefusedFor,
+			&i.Evidence,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listOrders = `-- name: ListOrders :many
+select o.id, o.number, o.status, coalesce(o.cancel_reason, '')::text as reason, o.total_amount, o.currency, o.placed_at, o.updated_at,
+       (o.settled_at is null and o.status not in ('shipped', 'cancelled') and o.updated_at < now() - interval '10 minutes')::boolean as stuck
+from orders o
+where o.id = any ($1::uuid[])
+  and ($2::text = '' or o.status = $2)
+  and ($3::text = '' or o.cancel_reason = $3)
+  and o.placed_at >= $4 and o.placed_at < $5
+  and ($6::text = '' or exists (select from order_lines l where l.order_id = o.id and l.sku = $6))
+  and ($7::text = '' or exists (select from order_contacts c where c.order_id = o.id and lower(c.email) = lower($7)))
+order by o.id desc
+limit $8
+`
+
+type ListOrdersParams struct {
+	Ids    []uuid.UUID
+	Status string
+	Reason string
+	Since  time.Time
+	Until  time.Time
+	Sku    string
+	Email  string
+	Page   int32
+}
+
+type ListOrdersRow struct {
+	ID          uuid.UUID
+	Number      string
+	Status      string
+	Reason      string
+	TotalAmount int64
+	Currency    string
+	PlacedAt    time.Time
+	UpdatedAt   time.Time
+	Stuck       bool
+}
+
+// Those of the candidates that fit all that is asked for.
+func (q *Queries) ListOrders(ctx context.Context, arg ListOrdersParams) ([]ListOrdersRow, error) {
+	rows, err := q.db.Query(ctx, listOrders,
+		arg.Ids,
+		arg.Status,
+		arg.Reason,
+		arg.Since,
+		arg.Until,
+		arg.Sku,
+		arg.Email,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListOrdersRow
+	for rows.Next() {
+		var i ListOrdersRow
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.Status,
+			&i.Reason,
+			&i.TotalAmount,
+			&i.Currency,
+			&i.PlacedAt,
+			&i.UpdatedAt,
+			&i.Stuck,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listStock = `-- name: ListStock :many
+select s.sku, p.name, s.on_hand, s.reserved, s.received, s.adjusted, s.shipped, s.opening
+from stock s
+join products p using (sku)
+where s.sku > $1 and (not $2::boolean or s.on_hand - s.reserved <= $3::bigint)
+order by s.sku
+limit $4
+`
+
+type ListStockParams struct {
+	After   string
+	LowOnly bool
+	Low     int64
+	Page    int32
+}
+
+type ListStockRow struct {
+	Sku      string
+	Name     string
+	OnHand   int64
+	Reserved int64
+	Received int64
+	Adjusted int64
+	Shipped  int64
+	Opening  int64
+}
+
+func (q *Queries) ListStock(ctx context.Context, arg ListStockParams) ([]ListStockRow, error) {
+	rows, err := q.db.Query(ctx, listStock,
+		arg.After,
+		arg.LowOnly,
+		arg.Low,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListStockRow
+	for rows.Next() {
+		var i ListStockRow
+		if err := rows.Scan(
+			&i.Sku,
+			&i.Name,
+			&i.OnHand,
+			&i.Reserved,
+			&i.Received,
+			&i.Adjusted,
+			&i.Shipped,
+			&i.Opening,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
 
 const now = `-- name: Now :one
 
@@ -16,11 +765,328 @@ select now()::timestamptz as now
 `
 
 // What backoffice asks of Postgres. sqlc makes internal/store from it.
+//
+// Lists go by key, so that the thousandth page costs what the first one does, and
+// figures come from roll-ups: however many orders there are.
 func (q *Queries) Now(ctx context.Context) (time.Time, error) {
 	row := q.db.QueryRow(ctx, now)
 	var now time.Time
 	err := row.Scan(&now)
 	return now, err
+}
+
+const ordersCancelled = `-- name: OrdersCancelled :many
+select found.order_id
+from unnest($1::text[]) as r (reason)
+cross join lateral (
+    select e.order_id from order_events e
+    where e.name = 'order-cancelled' and e.data ->> 'reason' = r.reason and e.order_id < $2 and e.order_id >= $3
+    order by e.order_id desc
+    limit $4
+) as found
+order by found.order_id desc
+limit $4
+`
+
+type OrdersCancelledParams struct {
+	Reasons []string
+	Before  uuid.UUID
+	FromID  uuid.UUID
+	Page    int32
+}
+
+func (q *Queries) OrdersCancelled(ctx context.Context, arg OrdersCancelledParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, ordersCancelled,
+		arg.Reasons,
+		arg.Before,
+		arg.FromID,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var order_id uuid.UUID
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersOfArticle = `-- name: OrdersOfArticle :many
+select order_id from order_lines
+where sku = $1 and order_id < $2 and order_id >= $3
+order by order_id desc
+limit $4
+`
+
+type OrdersOfArticleParams struct {
+	Sku    string
+	Before uuid.UUID
+	FromID uuid.UUID
+	Page   int32
+}
+
+func (q *Queries) OrdersOfArticle(ctx context.Context, arg OrdersOfArticleParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, ordersOfArticle,
+		arg.Sku,
+		arg.Before,
+		arg.FromID,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var order_id uuid.UUID
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersOfCustomer = `-- name: OrdersOfCustomer :many
+select order_id from order_contacts
+where lower(email) = lower($1) and order_id < $2 and order_id >= $3
+order by order_id desc
+limit $4
+`
+
+type OrdersOfCustomerParams struct {
+	Email  string
+	Before uuid.UUID
+	FromID uuid.UUID
+	Page   int32
+}
+
+func (q *Queries) OrdersOfCustomer(ctx context.Context, arg OrdersOfCustomerParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, ordersOfCustomer,
+		arg.Email,
+		arg.Before,
+		arg.FromID,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var order_id uuid.UUID
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersOnTheirWay = `-- name: OrdersOnTheirWay :many
+select id from orders
+where settled_at is null and status = $1 and id < $2 and id >= $3
+order by id desc
+limit $4
+`
+
+type OrdersOnTheirWayParams struct {
+	Status string
+	Before uuid.UUID
+	FromID uuid.UUID
+	Page   int32
+}
+
+func (q *Queries) OrdersOnTheirWay(ctx context.Context, arg OrdersOnTheirWayParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, ordersOnTheirWay,
+		arg.Status,
+		arg.Before,
+		arg.FromID,
+		arg.Page,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const ordersShipped = `-- name: OrdersShipped :many
+select order_id from shipments where order_id < $1 and order_id >= $2 order by order_id desc limit $3
+`
+
+type OrdersShippedParams struct {
+	Before uuid.UUID
+	FromID uuid.UUID
+	Page   int32
+}
+
+func (q *Queries) OrdersShipped(ctx context.Context, arg OrdersShippedParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, ordersShipped, arg.Before, arg.FromID, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var order_id uuid.UUID
+		if err := rows.Scan(&order_id); err != nil {
+			return nil, err
+		}
+		items = append(items, order_id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const otherChecks = `-- name: OtherChecks :many
+select c.name, c.says, c.violations, c.examples, a.ended_at
+from audit_checks c join audits a on a.id = c.audit_id
+where c.audit_id = (select max(id) from audits) and not c.name = any ($1::text[])
+order by c.name
+`
+
+type OtherChecksRow struct {
+	Name       string
+	Says       string
+	Violations int32
+	Examples   []string
+	EndedAt    time.Time
+}
+
+// What the last audit has compared with the world, which is in no query.
+func (q *Queries) OtherChecks(ctx context.Context, names []string) ([]OtherChecksRow, error) {
+	rows, err := q.db.Query(ctx, otherChecks, names)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OtherChecksRow
+	for rows.Next() {
+		var i OtherChecksRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Says,
+			&i.Violations,
+			&i.Examples,
+			&i.EndedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const recentOrders = `-- name: RecentOrders :many
+
+select id from orders where id < $1 and id >= $2 order by id desc limit $3
+`
+
+type RecentOrdersParams struct {
+	Before uuid.UUID
+	FromID uuid.UUID
+	Page   int32
+}
+
+// The next five list candidates, the last placed first: enough to fill a page with
+// those that fit, and few enough to be looked at at once.
+func (q *Queries) RecentOrders(ctx context.Context, arg RecentOrdersParams) ([]uuid.UUID, error) {
+	rows, err := q.db.Query(ctx, recentOrders, arg.Before, arg.FromID, arg.Page)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []uuid.UUID
+	for rows.Next() {
+		var id uuid.UUID
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const stageTimes = `-- name: StageTimes :many
+with latest as (
+    select order_id from shipments order by order_id desc limit $1::int
+)
+select e.name,
+       coalesce(percentile_cont(0.5) within group (order by extract(epoch from e.occurred_at - c.occurred_at)), 0)::float8 as median,
+       coalesce(percentile_cont(0.95) within group (order by extract(epoch from e.occurred_at - c.occurred_at)), 0)::float8 as slow,
+       count(*) as orders
+from latest l
+join order_events e on e.order_id = l.order_id and e.name = any (array['payment-verified', 'inventory-updated', 'order-shipped'])
+join order_events c on c.order_id = l.order_id and c.name = e.cause
+group by e.name
+`
+
+type StageTimesRow struct {
+	Name   string
+	Median float64
+	Slow   float64
+	Orders int64
+}
+
+// How long the last orders that were shipped took from each step to the next, in seconds.
+func (q *Queries) StageTimes(ctx context.Context, orders int32) ([]StageTimesRow, error) {
+	rows, err := q.db.Query(ctx, stageTimes, orders)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []StageTimesRow
+	for rows.Next() {
+		var i StageTimesRow
+		if err := rows.Scan(
+			&i.Name,
+			&i.Median,
+			&i.Slow,
+			&i.Orders,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const sumFigures = `-- name: SumFigures :many
@@ -55,6 +1121,53 @@ func (q *Queries) SumFigures(ctx context.Context, arg SumFiguresParams) ([]SumFi
 	var items []SumFiguresRow
 	for rows.Next() {
 		var i SumFiguresRow
+		if err := rows.Scan(
+			&i.Start,
+			&i.Metric,
+			&i.Dimension,
+			&i.Value,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const sumRollups = `-- name: SumRollups :many
+select start, metric, dimension, sum(value)::bigint as value
+from analytics_rollups
+where unit = $1 and start >= $2 and start < $3
+group by 1, 2, 3
+order by 1, 2, 3
+`
+
+type SumRollupsParams struct {
+	Unit      string
+	FromStart time.Time
+	ToStart   time.Time
+}
+
+type SumRollupsRow struct {
+	Start     time.Time
+	Metric    string
+	Dimension string
+	Value     int64
+}
+
+// The same of hours or days that are summed up already.
+func (q *Queries) SumRollups(ctx context.Context, arg SumRollupsParams) ([]SumRollupsRow, error) {
+	rows, err := q.db.Query(ctx, sumRollups, arg.Unit, arg.FromStart, arg.ToStart)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []SumRollupsRow
+	for rows.Next() {
+		var i SumRollupsRow
 		if err := rows.Scan(
 			&i.Start,
 			&i.Metric,

@@ -141,7 +141,7 @@ func welcome(system *local.System, took time.Duration) string {
 	at := system.Addresses()
 	return fmt.Sprintf("\nOrderflow is ready after %.1f s.\n\n", took.Seconds()) + console.Table([][3]string{
 		{"storefront", at.Shown("storefront"), "buy something here"},
-		{"back office", at.Shown("backoffice"), "token: " + system.Secrets()["BACKOFFICE_TOKEN"]},
+		{"back office", at.Shown("backoffice"), "any name, password: " + system.Secrets()["BACKOFFICE_PASSWORD"]},
 		{"mailbox", at.Shown("mailbox"), "the mail that customers get"},
 		{"KafkaSink ingress", at.Shown("kafka-sink") + "/orderflow/<sink>", "POST a CloudEvent"},
 		{"Kafka", strings.ReplaceAll(system.Brokers(), "127.0.0.1", "localhost"), ""},

@@ -45,7 +45,10 @@ type office struct {
 func open(t *testing.T, settings map[string]string) *office {
 	t.Helper()
 	pool := postgrestest.New(t)
-	environment := map[string]string{"DATABASE_URL": pool.Config().ConnString(), "BACKOFFICE_TOKEN": token}
+	environment := map[string]string{
+		"DATABASE_URL": pool.Config().ConnString(), "BACKOFFICE_TOKEN": token, "BACKOFFICE_PASSWORD": password,
+		"BACKOFFICE_SESSION_KEY": sessionKey, "BACKOFFICE_URL": "http://office.test",
+	}
 	maps.Copy(environment, settings)
 	o := &office{t: t, pool: pool, url: stagetest.Run(t, function.New(), environment)}
 	_, _, body := o.call(http.MethodGet, "/api/openapi.json", "")

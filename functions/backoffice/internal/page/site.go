@@ -8,7 +8,10 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -182,6 +185,8 @@ var errSignIn = errors.New("not signed in")
 // admit lets in who has the role, with a form of ours.
 func (s *site) admit(w http.ResponseWriter, r request, route route) error {
 	switch {
+	case !storable(r.URL.Path) || !all(r.URL.Query(), storable):
+		return book.ErrNoSuch
 	case route.needs != signin.Nobody && r.who.Role == signin.Nobody:
 		return errSignIn
 	case !r.who.Role.May(route.needs):
@@ -192,10 +197,25 @@ func (s *site) admit(w http.ResponseWriter, r request, route route) error {
 	if err := s.readForm(w, r.Request); err != nil {
 		return err
 	}
+	if !all(r.PostForm, storable) {
+		return problem{http.StatusBadRequest, "This can’t be read", "Nothing was done. It has characters that nothing has."}
+	}
 	if route.needs != signin.Nobody && !r.who.Sent(r.PostForm.Get("token")) {
 		return problem{http.StatusForbidden, "This form is of another session", "Nothing was done. Please go back, load the page again, and send it once more."}
 	}
 	return nil
+}
+
+// storable tells whether a text is one that the database could have.
+func storable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
+func all(values url.Values, fits func(string) bool) bool {
+	for _, several := range values {
+		if slices.ContainsFunc(several, func(one string) bool { return !fits(one) }) {
+			return false
+		}
+	}
+	return true
 }
 
 // readForm takes in a form that is no longer than a form is, and no slower.

@@ -27,8 +27,7 @@ type stockPage struct {
 func (s *site) stock(w http.ResponseWriter, r request) error {
 	query := r.URL.Query()
 	page := stockPage{frame: s.frame(w, r, "Stock", "/stock"), OnlyLow: query.Get("low") == "1", Low: s.Low}
-	after := strings.ReplaceAll(query.Get("after"), "\x00", "")
-	articles, next, err := s.Book.Stock(r.Context(), after, page.OnlyLow, s.Low)
+	articles, next, err := s.Book.Stock(r.Context(), query.Get("after"), page.OnlyLow, s.Low)
 	if err != nil {
 		return err
 	}
@@ -63,11 +62,7 @@ func (s *site) article(w http.ResponseWriter, r request) error {
 }
 
 func (s *site) account(r request) (stockroom.Account, error) {
-	sku := strings.ToUpper(r.PathValue("sku"))
-	if strings.ContainsRune(sku, 0) {
-		return stockroom.Account{}, stockroom.ErrNoArticle
-	}
-	return s.Room.Show(r.Context(), sku, transfers)
+	return s.Room.Show(r.Context(), strings.ToUpper(r.PathValue("sku")), transfers)
 }
 
 // quantity reads a number of units.
@@ -89,7 +84,7 @@ func (s *site) receive(w http.ResponseWriter, r request) error {
 		return err
 	}
 	reference := strings.TrimSpace(r.PostForm.Get("reference"))
-	if units < 0 || reference == "" || len(reference) > 100 || strings.ContainsRune(reference, 0) {
+	if units < 0 || reference == "" || len(reference) > 100 {
 		return problem{http.StatusUnprocessableEntity, "What came?", "Nothing was done. Goods that came are one unit or more, by the number of their delivery."}
 	}
 	return s.perform(w, r, deed{

@@ -175,7 +175,27 @@ func (p *Provider) redeem(ctx context.Context, code string, trip roundTrip) (map
 	if err := verified.Claims(&claims); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	return claims, nil
+	if lookup(claims, p.config.RolesClaim) != nil && lookup(claims, p.config.NameClaim) != nil {
+		return claims, nil
+	}
+	return p.complete(ctx, found, token, claims)
+}
+
+// complete asks for what many providers don't say in the token, but when they are asked.
+func (p *Provider) complete(ctx context.Context, found *oidc.Provider, token *oauth2.Token, claims map[string]any) (map[string]any, error) {
+	info, err := found.UserInfo(ctx, oauth2.StaticTokenSource(token))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	var more map[string]any
+	if err := info.Claims(&more); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if more["sub"] != claims["sub"] {
+		return nil, fmt.Errorf("%w: the provider tells of somebody else", ErrRefused)
+	}
+	maps.Copy(more, claims) // what is signed goes first
+	return more, nil
 }
 
 func (p *Provider) identify(claims map[string]any) (Session, error) {

@@ -47,7 +47,7 @@ test-race: build ## Run all tests with the race detector (PKG= some)
 	@$(TEST) -race $$(go list $(PKG) | grep -v '/infra/local/simulation$$')
 
 .PHONY: fuzz
-fuzz: build ## Fuzz every decoder and HTTP entry, one by one (FUZZTIME=30s)
+fuzz: build ## Fuzz every decoder and HTTP entry, one by one (FUZZTIME=30s, or 2000x inputs each)
 	@bin/orderflow with-postgres -- scripts/fuzz/fuzz.sh -t $(FUZZTIME)
 
 .PHONY: e2e

@@ -62,14 +62,15 @@ func (o *options) predict(away string, outage time.Duration) (time.Duration, str
 	switch away {
 	case processSink, processBroker, processPostgres:
 		// The storefront takes orders meanwhile, which nobody delivers again. And
-		// without a database nobody notes that a sink has an event.
-		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, order-recovery after %s at the next minute, last backoff %s, backlog %s", restart, unpublishedAfter, backoff, round(backlog))
+		// without a database nobody notes that a sink has an event: it may be there, and
+		// its order at its end, long before order-recovery has made sure.
+		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, last backoff %s, then order-recovery %s after the order has last moved and at the next minute, backlog %s", restart, backoff, unpublishedAfter, round(backlog))
 	case processMailbox:
-		// What was under way when it died waits for evidence, which nobody may have.
-		if evidence := evidenceWait + lastBackoff(evidenceWait) - outage; evidence > restart+backoff {
-			return evidence + backlog, fmt.Sprintf("evidence of a mail under way %s from the beginning, last backoff %s, backlog %s", evidenceWait, lastBackoff(evidenceWait), round(backlog))
-		}
-		return again, fmt.Sprintf("restart %s, last backoff %s, backlog %s", restart, backoff, round(backlog))
+		// A mail that was under way when it died waits for evidence, which nobody may
+		// have; and the order's next mail, where it comes just when that one is sent
+		// again, for that one.
+		one, next := lastBackoff(evidenceWait), lastBackoff(evidenceWait+lastBackoff(evidenceWait))
+		return max(again, evidenceWait+one+next-outage+backlog), fmt.Sprintf("evidence of a mail under way %s after its beginning, last backoff %s, the order's next mail %s, backlog %s", evidenceWait, one, next, round(backlog))
 	case processSource:
 		return restart + rejoin + backlog, fmt.Sprintf("restart %s, its partitions %s, backlog %s", restart, rejoin, round(backlog))
 	default:

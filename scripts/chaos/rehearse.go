@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -53,16 +54,31 @@ func lastBackoff(outage time.Duration) time.Duration {
 	return wait / 2
 }
 
-// predict says how long after its end an outage is felt, at most.
-func (o *options) predict(away string, outage time.Duration) (time.Duration, string) {
+// predict says how long after its end an outage is felt, at most, and slow orders
+// besides: those whose storefront didn't wait for the sink, as on a machine that does
+// much else. They are order-recovery's then.
+func (o *options) predict(away string, outage time.Duration, slow int) (time.Duration, string) {
+	most, because := o.predictOutage(away, outage)
+	if slow == 0 || leavesOrders(away) {
+		return most, because
+	}
+	return most + unpublishedAfter + pings, fmt.Sprintf("%s; %d orders that the sink took too long for: order-recovery %s later and at the next minute", because, slow, unpublishedAfter)
+}
+
+// leavesOrders tells whether orders that come in an outage are left to order-recovery:
+// a storefront takes them, and nobody delivers them again.
+func leavesOrders(away string) bool {
+	return away == processSink || away == processBroker || away == processPostgres
+}
+
+func (o *options) predictOutage(away string, outage time.Duration) (time.Duration, string) {
 	backlog := time.Duration(o.Rate * (outage + beforehand).Seconds() / capacity * float64(time.Second))
 	// Until it is at work again it is away still, and deliveries fail on.
 	backoff := lastBackoff(outage + restart)
 	again := restart + backoff + backlog
 	switch away {
 	case processSink, processBroker, processPostgres:
-		// The storefront takes orders meanwhile, which nobody delivers again. And
-		// without a database nobody notes that a sink has an event: it may be there, and
+		// Without a database nobody notes that a sink has an event: it may be there, and
 		// its order at its end, long before order-recovery has made sure.
 		return again + unpublishedAfter + pings, fmt.Sprintf("restart %s, last backoff %s, then order-recovery %s after the order has last moved and at the next minute, backlog %s", restart, backoff, unpublishedAfter, round(backlog))
 	case processMailbox:
@@ -94,7 +110,7 @@ func (s *chaos) rehearse(ctx context.Context) error {
 }
 
 func (s *chaos) outage(ctx context.Context, away string) (rehearsal, error) {
-	customers := make(chan error, 1)
+	customers, first := make(chan error, 1), time.Now()
 	orders := int(s.options.Rate * (beforehand + outageLasts).Seconds())
 	go func() {
 		customers <- s.system.tool(ctx, filepath.Join(s.options.Tools, "simulate"), fmt.Sprintf("--orders=%d", orders),
@@ -118,8 +134,25 @@ func (s *chaos) outage(ctx context.Context, away string) (rehearsal, error) {
 	}
 	err := eventually(ctx, s.options.Settle, func() bool { return s.atRest(ctx) })
 	one := rehearsal{away: away, lasted: back.Sub(began), observed: time.Since(back)}
-	one.predicted, one.because = s.options.predict(away, one.lasted)
-	return one, err
+	slow, counted := s.slowOrders(ctx, first)
+	one.predicted, one.because = s.options.predict(away, one.lasted, slow)
+	return one, errors.Join(err, counted)
+}
+
+// slowOrders counts the orders since a time that order-recovery had to send on.
+func (s *chaos) slowOrders(ctx context.Context, since time.Time) (slow int, err error) {
+	db, err := pgx.Connect(ctx, s.system.env["DATABASE_URL"])
+	if err != nil {
+		return 0, fmt.Errorf("count slow orders: %w", err)
+	}
+	defer db.Close(ctx) //nolint:errcheck // nothing depends on it
+	err = db.QueryRow(ctx, `select count(*) from order_events
+		where source = 'storefront' and occurred_at >= $1 and published_at >= occurred_at + make_interval(secs => $2)`,
+		since, unpublishedAfter.Seconds()).Scan(&slow)
+	if err != nil {
+		return 0, fmt.Errorf("count slow orders: %w", err)
+	}
+	return slow, nil
 }
 
 // atRest tells whether all holds that must hold at rest.

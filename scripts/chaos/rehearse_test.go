@@ -41,8 +41,11 @@ func TestPredict(t *testing.T) {
 	}
 	none := options{} // no backlog
 	for _, away := range []string{processPostgres, processBroker, processSink, processPayment, processMailbox, processS3, "inventory-update"} {
-		if predicted, _ := none.predict(away, outage); longest > predicted {
+		if predicted, _ := none.predict(away, outage, 0); longest > predicted {
 			t.Errorf("%s: deliveries come up to %s after an outage of %s, predicted %s", away, longest, outage, predicted)
+		}
+		if predicted, _ := none.predict(away, outage, 1); predicted < unpublishedAfter+pings {
+			t.Errorf("%s: predicted %s, though order-recovery takes up to %s", away, predicted, unpublishedAfter+pings)
 		}
 	}
 }

@@ -52,6 +52,7 @@ func TestEmptyShopIsClean(t *testing.T) {
 func consistent(t *testing.T, pool *pgxpool.Pool) stagetest.Order {
 	t.Helper()
 	order := stagetest.Place(t, pool, events.StatusShipped)
+	attempted(t, pool, order)
 	change(t, pool, order, `insert into payments (order_id, provider_id, state, amount, currency) values ($1, 'pay_' || $1::uuid, 'captured', 3300, 'EUR')`)
 	change(t, pool, order, `insert into reservations select order_id, sku, quantity, 'shipped' from order_lines where order_id = $1`)
 	change(t, pool, order, `update stock s set on_hand = on_hand - r.quantity, shipped = r.quantity from reservations r where r.sku = s.sku and r.order_id = $1`)
@@ -76,6 +77,17 @@ func consistent(t *testing.T, pool *pgxpool.Pool) stagetest.Order {
 	return order
 }
 
+// attempted writes down the attempts of a shipped order.
+func attempted(t *testing.T, pool *pgxpool.Pool, order stagetest.Order) {
+	t.Helper()
+	change(t, pool, order, `insert into payment_attempts
+		(order_id, step, key, request_hash, amount, currency, source, cause, started_at, ended_at, outcome, provider_id)
+		select o.id, a.step, a.step || '/' || o.id, sha256(convert_to(a.step || o.id, 'UTF8')), 3300, 'EUR', a.source, a.cause, now(), now(), a.outcome, 'pay_' || o.id
+		from (values ('authorise', 'payment-verification', 'order-placed', 'authorised'),
+			('capture', 'shipment-preparation', 'inventory-updated', 'captured')) as a (step, source, cause, outcome),
+			orders o where o.id = $1`)
+}
+
 func change(t *testing.T, pool *pgxpool.Pool, order stagetest.Order, sql string) {
 	t.Helper()
 	args := []any{order.ID}
@@ -93,6 +105,14 @@ func returned(data string) string {
 	return `insert into order_events (order_id, name, source, type, data, occurred_at)
 		select id, 'order-returned/1', 'backoffice', 'orderflow.order.returned.v1', jsonb_build_object('order_id', id, 'number', number,
 		'total', jsonb_build_object('amount', total_amount, 'currency', currency)) || '` + data + `', now() from orders where id = $1`
+}
+
+// attempt is another attempt at an order's release, by its key and its outcome.
+func attempt(key, outcome string) string {
+	return `insert into payment_attempts (order_id, step, key, request_hash, amount, currency, source, cause, started_at, ended_at, outcome, failure)
+		select $1, 'release', ` + key + `, sha256('r'), 3300, 'EUR', 'shipment-preparation', 'inventory-updated', now(),
+			case when o.outcome is not null then now() end, o.outcome, case when o.outcome in ('unknown', 'refused') then 'timeout' end
+		from (select ` + outcome + `::text) as o (outcome)`
 }
 
 // TestEachInvariantCanBeViolated breaks one thing at a time: a check that can't
@@ -129,6 +149,9 @@ func TestEachInvariantCanBeViolated(t *testing.T) {
 		"every_order_is_final":                       `update orders set status = 'placed' where id = $1`,
 		"every_event_is_published":                   `update order_events set published_at = null where order_id = $1 and name = 'order-shipped'`,
 		"every_reader_has_handled":                   `delete from order_events where order_id = $1 and name = 'order-placed#order-analytics'`,
+		"attempts_are_settled":                       attempt(`'release/' || $1::uuid`, `'unknown'`),
+		"attempts_are_of_their_order":                `update orders set total_amount = 1 where id = $1`,
+		"money_moves_by_attempts_on_record":          `insert into money_transfers (order_id, kind, debit, credit, amount, currency, cause) values ($1, 'refund', 'captured', 'customer', 1, 'EUR', 'inventory-updated')`,
 		"every_change_is_mailed":                     `delete from notifications where order_id = $1 and change = 'order-shipped'`,
 		"dead_letters_are_dealt_with_on_record":      `insert into dead_letters (event_id, event_source, event_type, event, state, first_at, last_at) values ('1', 's', 't', '{}', 'redriven', now(), now())`,
 		"figures_are_the_sum_of_their_minutes":       `update analytics_rollups set value = value + 1 where metric = 'revenue' and unit = 'day'`,

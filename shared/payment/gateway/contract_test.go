@@ -170,6 +170,7 @@ func TestStates(t *testing.T) {
 			t.Run(at+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				w := open(t)
+				w.wantFound(t, payment.Payment{OrderID: "o1", State: payment.StateNone})
 				var last payment.Payment
 				for i, step := range test.steps {
 					last = w.do(t, step, "o1", test.method)
@@ -179,6 +180,7 @@ func TestStates(t *testing.T) {
 					if again := w.do(t, step, "o1", test.method); again != last {
 						t.Errorf("%s again = %+v, first %+v", step, again, last)
 					}
+					w.wantFound(t, last)
 				}
 				w.wantMoved(t, "o1", test.moved...)
 				if reason, _ := last.CancelReason(); reason != test.reason || last.DeclineCode != test.code {
@@ -186,6 +188,30 @@ func TestStates(t *testing.T) {
 				}
 				wantWhole(t, last, test.want[len(test.want)-1])
 			})
+		}
+	}
+}
+
+// wantFound checks how the payment stands by asking, which moves nothing.
+func (w world) wantFound(t *testing.T, want payment.Payment) {
+	t.Helper()
+	if found, err := w.Find(t.Context(), order("o1")); err != nil || found != want {
+		t.Errorf("Find = %+v, %v, want %+v", found, err, want)
+	}
+}
+
+// TestSettled holds which states leave nothing to be done of a step.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	settled := map[payment.Step]string{
+		payment.StepAuthorise: "authorised captured voided refunded declined", payment.StepCapture: "captured voided refunded declined",
+		payment.StepRelease: "voided refunded declined",
+	}
+	for step, states := range settled {
+		for _, state := range append(payment.States(), payment.StateNone, "") {
+			if got, want := step.SettledBy(state), state != "" && strings.Contains(states, string(state)); got != want {
+				t.Errorf("%s is settled by %q: %t, want %t", step, state, got, want)
+			}
 		}
 	}
 }

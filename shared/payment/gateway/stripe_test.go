@@ -328,6 +328,9 @@ func TestInterrupted(t *testing.T) {
 				}
 			}
 			w.fault(t, `{}`)
+			if _, err := w.Find(t.Context(), order("o1")); err != nil { // whatever Stripe hasn't done with
+				t.Errorf("asked in between: %v", err)
+			}
 			if got := w.do(t, test.step, "o1", test.method); got.State != test.want {
 				t.Errorf("%s = %+v, want it %s", test.step, got, test.want)
 			}

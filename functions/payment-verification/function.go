@@ -20,8 +20,9 @@
 //
 // Only a cancelled order is released, and it stays cancelled: no release can
 // hit an order that goes on. An authorisation that is repeated gets its first
-// answer, "authorised", even if it was released since. No harm comes of that:
-// it only counts while the order is still placed, and then nobody has.
+// answer, "authorised", even if it was released since; one that is asked about
+// gets "voided". No harm comes of either: it only counts while the order is still
+// placed, and then nobody has.
 //
 // Our books follow: the payment is written down under the order's lock by
 // whoever of the two functions learns of it first, as the provider tells it,

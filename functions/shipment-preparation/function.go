@@ -23,7 +23,7 @@
 //
 // All of it may run twice. The tracking number is made from the order, the
 // label's bytes from the order and the time of the event, and the capture has
-// an idempotency key.
+// an idempotency key, and is asked about where nobody heard of its end.
 package function
 
 import (

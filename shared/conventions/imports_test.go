@@ -98,6 +98,31 @@ func TestEventsNeedNothing(t *testing.T) {
 	}
 }
 
+// TestMoneyMovesOnRecord holds that functions have a payment provider only behind the
+// ledger of attempts. provider-webhooks asks Stripe how a payment stands, and moves nothing.
+func TestMoneyMovesOnRecord(t *testing.T) {
+	t.Parallel()
+	ledgers := 0
+	for _, f := range sources(t) {
+		name := functionOf(f.dir)
+		if name == "" || f.test() {
+			continue
+		}
+		for _, imported := range f.imports() {
+			dir, _ := strings.CutPrefix(imported, project)
+			switch {
+			case dir == "shared/payment/attempt":
+				ledgers++
+			case dir == "shared/payment/gateway", dir == "shared/payment/stripe" && name != "provider-webhooks":
+				t.Errorf("%s/%s imports %s: money is moved by shared/payment/attempt, which keeps a record", f.dir, f.name, dir)
+			}
+		}
+	}
+	if ledgers == 0 {
+		t.Error("no function has a ledger of attempts")
+	}
+}
+
 func TestWrongImportsAreFound(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

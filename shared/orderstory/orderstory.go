@@ -48,6 +48,8 @@ const (
 	KindUnits   Kind = "units"
 	KindParcel  Kind = "parcel"
 	KindMail    Kind = "mail"
+	// KindAttempt is what a function has asked the payment provider for.
+	KindAttempt Kind = "attempt"
 	// KindEvidence is what a provider has told of a mail or a payment.
 	KindEvidence Kind = "evidence"
 	// KindRefused says that a function would not take an event.
@@ -132,6 +134,7 @@ type record struct {
 	deeds      []store.ListDeedsRow
 
 	paymentEvents []store.ListPaymentEventsRow
+	attempts      []store.ListAttemptsRow
 }
 
 // Tell tells the story of an order, by its id or number, as of a moment; a zero
@@ -179,6 +182,7 @@ func read(ctx context.Context, queries *store.Queries, order string) (record, er
 		fill(&all.mailEvents, func() ([]store.ListMailEventsRow, error) { return queries.ListMailEvents(ctx, id) }),
 		fill(&all.paymentEvents, func() ([]store.ListPaymentEventsRow, error) { return queries.ListPaymentEvents(ctx, id) }),
 		fill(&all.deeds, func() ([]store.ListDeedsRow, error) { return queries.ListDeeds(ctx, id) }),
+		fill(&all.attempts, func() ([]store.ListAttemptsRow, error) { return queries.ListAttempts(ctx, id) }),
 		fill(&all.letters, func() ([]store.ListLettersRow, error) { return queries.ListLetters(ctx, id.String()) }),
 		fill(&all.acts, func() ([]store.ListActsRow, error) { return queries.ListActs(ctx, id.String()) }),
 	)

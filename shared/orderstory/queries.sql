@@ -73,3 +73,10 @@ from dead_letter_acts a
 join dead_letters l on l.id = a.letter_id
 where l.subject = @order_id::text or split_part(l.event_id, '/', 1) = @order_id
 order by a.id;
+
+-- name: ListAttempts :many
+select step, key, amount, currency, source, cause, started_at, ended_at, coalesce(outcome, '')::text as outcome, asked,
+       coalesce(failure, '')::text as failure
+from payment_attempts
+where order_id = @order_id
+order by id;

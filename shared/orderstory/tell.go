@@ -48,6 +48,7 @@ func (r record) tell(at time.Time, addresses deadletter.Addresses) (Story, error
 	}
 	t := teller{record: r, addresses: addresses, happened: map[string]time.Time{}, handled: map[delivery]time.Time{}}
 	t.history()
+	t.asked(at)
 	t.payment()
 	t.goods()
 	t.mail()

@@ -9,6 +9,8 @@ where o.id is null or e.order_id is null
         ('authorise', 'payment-verification', 'order-placed'), ('release', 'payment-verification', 'order-placed'),
         ('capture', 'shipment-preparation', 'inventory-updated'), ('release', 'shipment-preparation', 'inventory-updated'),
         ('release', 'order-cancellation', 'order-cancelled')))
+   or (a.step = 'refund' and (a.source <> 'order-cancellation'
+        or (a.amount, a.currency) is distinct from ((e.data -> 'refund' ->> 'amount')::bigint, e.data -> 'refund' ->> 'currency')))
    or exists (
         select from payment_attempts other
         where other.order_id = a.order_id and other.key = a.key and other.request_hash <> a.request_hash)

@@ -36,8 +36,32 @@ var mutants = []mutant{
 		changes: [][2]string{{"return entry, h.publish(ctx, entry, rep)", "_ = h.publish(ctx, entry, rep)\n		return entry, nil"}},
 	},
 	{
-		name: "a key for each attempt", file: "shared/payment/client.go", caught: "refused",
+		name: "a key for each attempt", file: "shared/payment/client.go", caught: "attempt",
 		changes: [][2]string{{`step.Key(orderID), encoded`, `fmt.Sprintf("%s/%p", step.Key(orderID), &encoded), encoded`}},
+	},
+	{
+		name: "moved again without asking", file: "shared/payment/attempt/attempt.go", caught: "attempt",
+		changes: [][2]string{{"	if begun.Uncertain {", "	if begun.Uncertain && begun.ID == 0 {"}},
+	},
+	{
+		name: "moved without a record", file: "functions/order-cancellation/function.go", caught: "attempt",
+		changes: [][2]string{
+			{"	payments, err := attempt.Open(env.Pool, cfg, env.Name)", "	provider, err := gateway.Open(cfg)"},
+			{"payments: payments}", "payments: provider}"},
+			{"	payments *attempt.Ledger", "	payments payment.Provider"},
+			{"c.payments.Release(ctx, in.Data, payment", "c.payments.Release(ctx, payment"},
+			{"	return answer, nil\n", "	return attempt.Answer{Payment: answer}, nil\n"},
+			{"	if err := c.payments.Record(ctx, tx, answer); err != nil {\n		return nil, err\n	}\n", ""},
+			{"shared/payment/attempt\"\n", "shared/payment/attempt\"\n	\"github.com/orderflow-project/orderflow/shared/payment/gateway\"\n"},
+		},
+	},
+	{
+		name: "an answer that isn't recorded", file: "shared/payment/attempt/attempt.go", caught: "rest",
+		changes: [][2]string{{"	if answer.id == 0 {", "	if answer.id >= 0 {"}},
+	},
+	{
+		name: "a payment that isn't there settles a step", file: "shared/payment/payment.go", caught: "rest",
+		changes: [][2]string{{"	default:\n		return false\n	}\n}\n\n// Provider moves", "	default:\n		return true\n	}\n}\n\n// Provider moves"}},
 	},
 	{
 		name: "handled twice", file: "shared/orderlog/orderlog.go", caught: "rest",

@@ -151,6 +151,60 @@ func (q *Queries) ListDeeds(ctx context.Context, orderID uuid.UUID) ([]ListDeeds
 	return items, nil
 }
 
+const listAttempts = `-- name: ListAttempts :many
+select step, key, amount, currency, source, cause, started_at, ended_at, coalesce(outcome, '')::text as outcome, asked,
+       coalesce(failure, '')::text as failure
+from payment_attempts
+where order_id = $1
+order by id
+`
+
+type ListAttemptsRow struct {
+	Step      string
+	Key       string
+	Amount    int64
+	Currency  string
+	Source    string
+	Cause     string
+	StartedAt time.Time
+	EndedAt   *time.Time
+	Outcome   string
+	Asked     bool
+	Failure   string
+}
+
+func (q *Queries) ListAttempts(ctx context.Context, orderID uuid.UUID) ([]ListAttemptsRow, error) {
+	rows, err := q.db.Query(ctx, listAttempts, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListAttemptsRow
+	for rows.Next() {
+		var i ListAttemptsRow
+		if err := rows.Scan(
+			&i.Step,
+			&i.Key,
+			&i.Amount,
+			&i.Currency,
+			&i.Source,
+			&i.Cause,
+			&i.StartedAt,
+			&i.EndedAt,
+			&i.Outcome,
+			&i.Asked,
+			&i.Failure,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const listEvents = `-- name: ListEvents :many
 select name, source, coalesce(cause, '')::text as cause, coalesce(type, '')::text as type, data, occurred_at, published_at
 from order_events

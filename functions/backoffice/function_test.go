@@ -268,7 +268,7 @@ func TestNothingHappened(t *testing.T) {
 	t.Parallel()
 	o := open(t, nil)
 	_, _, body := o.call(http.MethodGet, "/api/analytics/summary", "Bearer "+token)
-	want := `"totals":{"orders_placed":0,"orders_shipped":0,"orders_cancelled":{},"items_sold":{"total":0},"revenue":{}},"per_minute":[],"per_hour":[]}`
+	want := `"totals":{"orders_placed":0,"orders_shipped":0,"orders_cancelled":{},"items_sold":{"total":0},"revenue":{},"items_returned":{"total":0},"refunded":{}},"per_minute":[],"per_hour":[]}`
 	if !strings.Contains(string(body), want) {
 		t.Errorf("summary = %s, want %s", body, want)
 	}

@@ -56,7 +56,8 @@ where o.id = @id;
 select sku, name, quantity, price_amount from order_lines where order_id = @order_id order by line;
 
 -- name: ListTimeline :many
-select position::bigint as position, name, occurred_at
+-- Of a return, what goes back: all else that events say is the order's own.
+select position::bigint as position, name, occurred_at, coalesce((data #>> '{refund,amount}')::bigint, 0)::bigint as refund
 from order_events
 where order_id = @order_id and type is not null
 order by position;

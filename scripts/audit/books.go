@@ -35,6 +35,8 @@ type order struct {
 	payment   payment.State
 	paid      events.Money
 	paymentID string
+	// refunded is how much of it was given back after capture, in minor units.
+	refunded int64
 }
 
 // mail is what our database has of a mail to a customer.
@@ -97,11 +99,11 @@ func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
 		select o.id::text, o.status, coalesce(o.cancel_reason, ''), o.total_amount, o.currency, o.settled_at is not null,
 		       exists (select from order_events e where e.order_id = o.id and e.name = 'inventory-updated'),
 		       exists (select from order_events e where e.order_id = o.id and e.source = 'shipment-preparation' and e.cause = 'inventory-updated'),
-		       coalesce(p.state, 'none'), coalesce(p.amount, 0), coalesce(p.currency, ''), coalesce(p.provider_id, '')
+		       coalesce(p.state, 'none'), coalesce(p.amount, 0), coalesce(p.currency, ''), coalesce(p.provider_id, ''), coalesce(p.refunded_amount, 0)
 		from orders o left join payments p on p.order_id = o.id`,
 		[]any{
 			&id, &o.status, &o.reason, &o.total.Amount, &o.total.Currency, &o.settled, &o.reserved, &o.prepared,
-			&o.payment, &o.paid.Amount, &o.paid.Currency, &o.paymentID,
+			&o.payment, &o.paid.Amount, &o.paid.Currency, &o.paymentID, &o.refunded,
 		},
 		func() { b.orders[id] = o })
 	if err != nil {

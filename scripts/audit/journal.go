@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -43,7 +44,25 @@ func agree(ours []transfer, theirs []payment.Movement) bool {
 		return accountOf(theirs).is(balances(ours))
 	}
 	theirs = slices.DeleteFunc(slices.Clone(theirs), func(m payment.Movement) bool { return m.Kind == payment.KindDecline })
+	ours = slices.Clone(ours)
+	// Returns of an order may be carried out in any order, and written down in another.
+	slices.SortStableFunc(ours, func(a, b transfer) int { return byRefund(a.kind, b.kind, a.amount, b.amount) })
+	slices.SortStableFunc(theirs, func(a, b payment.Movement) int { return byRefund(a.Kind, b.Kind, a.Amount, b.Amount) })
 	return slices.EqualFunc(ours, theirs, func(t transfer, m payment.Movement) bool { return t.kind == m.Kind && t.amount == m.Amount })
+}
+
+// byRefund sorts refunds by their amounts, behind everything else, which stays as it is.
+func byRefund(kind, other payment.Kind, amount, otherAmount events.Money) int {
+	switch {
+	case kind == payment.KindRefund && other == payment.KindRefund:
+		return cmp.Compare(amount.Amount, otherAmount.Amount)
+	case kind == payment.KindRefund:
+		return 1
+	case other == payment.KindRefund:
+		return -1
+	default:
+		return 0
+	}
 }
 
 // balances are what the transfers of an order come to. They are of one currency,

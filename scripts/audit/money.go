@@ -53,21 +53,30 @@ func (o order) agrees(theirs payment.Payment) bool {
 	if o.payment == payment.StateNone {
 		return theirs.State == "" || theirs.State == payment.StateNone || theirs.State == payment.StateDeclined
 	}
-	return o.payment == theirs.State && o.paid == theirs.Amount
+	inPart := o.payment == payment.StateCaptured && o.refunded != theirs.Refunded
+	return o.payment == theirs.State && o.paid == theirs.Amount && !inPart
 }
 
 func (o order) says() string {
 	if o.payment == payment.StateNone {
 		return "no payment"
 	}
-	return fmt.Sprintf("%s %s", o.payment, o.paid)
+	return fmt.Sprintf("%s %s", o.payment, o.paid) + inPart(o.payment, o.refunded, o.paid.Currency)
+}
+
+// inPart tells how much of a payment that is still captured was given back, if any was.
+func inPart(state payment.State, refunded int64, currency string) string {
+	if state != payment.StateCaptured || refunded == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" with %s refunded", events.Money{Amount: refunded, Currency: currency})
 }
 
 func recordSays(theirs payment.Payment, found bool) string {
 	if !found {
 		return "no payment"
 	}
-	return fmt.Sprintf("%s %s", theirs.State, theirs.Amount)
+	return fmt.Sprintf("%s %s", theirs.State, theirs.Amount) + inPart(theirs.State, theirs.Refunded, theirs.Amount.Currency)
 }
 
 // sums are what the movements of one payment come to, in minor units.
@@ -156,7 +165,7 @@ func (o order) due() (held, kept events.Money) {
 	case payment.StateAuthorised:
 		return o.total, none
 	case payment.StateCaptured:
-		return none, o.total
+		return none, events.Money{Amount: o.total.Amount - o.refunded, Currency: o.total.Currency}
 	default: // nothing was held, or it was given back
 		return none, none
 	}

@@ -31,9 +31,18 @@ func courses() map[payment.State][]course {
 	}
 }
 
+// coursesOf are those of an order: one that was returned in part was refunded, too.
+func coursesOf(own order) []course {
+	if own.payment == payment.StateCaptured && own.refunded > 0 {
+		return courses()[payment.StateRefunded]
+	}
+	return courses()[own.payment]
+}
+
 // compareMoves wants the money of each order to have been held at most once, then
 // captured at most once or given back, and refunded at most once after that: by
-// one payment, the one on record, and its total each time.
+// one payment, the one on record, and its total each time. What has shipped may be
+// refunded in parts, by its returns.
 //
 // Who is captured is an order that had its units reserved, for nobody else ever
 // asks for a capture. If such an order is cancelled, it lost the race with its
@@ -61,20 +70,26 @@ func compareMoves(v view, w world) (violations []string, remark string) {
 
 // wrongMoves says what is wrong with the movements of an order's money, or "".
 func wrongMoves(own order, moves []payment.Movement, stands bool) string {
-	steps := stepsOf(moves)
+	steps, returned := stepsOf(moves), own.status == events.StatusShipped
+	if returned {
+		steps = slices.CompactFunc(steps, func(a, b payment.Kind) bool { return a == b && a == payment.KindRefund })
+	}
+	inPart := func(m payment.Movement) bool {
+		return returned && m.Kind == payment.KindRefund && m.Amount.Currency == own.total.Currency
+	}
 	switch {
 	case !steps.among(allCourses()):
 		return "no course that money may take"
 	case slices.ContainsFunc(moves, func(m payment.Movement) bool { return m.PaymentID != moves[0].PaymentID }):
 		return "in more than one payment"
-	case slices.ContainsFunc(moves, func(m payment.Movement) bool { return m.Amount != own.total }):
+	case slices.ContainsFunc(moves, func(m payment.Movement) bool { return m.Amount != own.total && !inPart(m) }):
 		return "not its total"
 	}
 	if wrong := wrongCapture(own, steps, stands); wrong != "" || !stands {
 		return wrong
 	}
 	switch {
-	case !steps.among(courses()[own.payment]):
+	case !steps.among(coursesOf(own)):
 		return "not the course of what our database says"
 	case own.payment != payment.StateNone && len(moves) > 0 && moves[0].PaymentID != own.paymentID:
 		return "of another payment than the one on record"
@@ -90,7 +105,7 @@ func wrongCapture(own order, steps course, stands bool) string {
 		return ""
 	case !own.reserved:
 		return "captured, and its units were never reserved"
-	case cancelled && own.reason != events.ReasonCustomerRequest:
+	case cancelled && own.reason != events.ReasonCustomerRequest && own.reason != events.ReasonOperatorRequest:
 		return "captured, and it was not its customer who cancelled it"
 	case cancelled && stands && !slices.Contains(steps, payment.KindRefund):
 		return "captured, cancelled, and not refunded"

@@ -207,12 +207,12 @@ with moved as (
     from moved
     group by sku
 )
-select s.sku, s.on_hand, s.reserved, s.shipped, b.on_hand, b.reserved, b.shipped,
+select s.sku, s.on_hand, s.reserved, s.shipped, b.on_hand, b.reserved, b.shipped + s.returned,
        b.came = s.opening + s.received, b.adjusted = s.adjusted
 from stock s join balance b using (sku)
 where ($1 = '' or s.sku = $1)
   and (s.sku = any ($2)
-    or (s.on_hand, s.reserved, s.shipped, s.opening + s.received, s.adjusted) <> (b.on_hand, b.reserved, b.shipped, b.came, b.adjusted))
+    or (s.on_hand, s.reserved, s.shipped - s.returned, s.opening + s.received, s.adjusted) <> (b.on_hand, b.reserved, b.shipped, b.came, b.adjusted))
 order by s.sku`
 
 // stock plans to set each article's figures to what its journal comes to, once the

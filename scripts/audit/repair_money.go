@@ -51,6 +51,8 @@ func doubt(own order, theirs payment.Payment, moves []payment.Movement) string {
 		events.StatusCancelled: {payment.StateVoided, payment.StateRefunded, payment.StateDeclined},
 	}[own.status]
 	switch contradicted := contradicts(theirs, moves); {
+	case own.refunded > 0 || (theirs.State == payment.StateCaptured && theirs.Refunded > 0):
+		return fmt.Sprintf("our database says %s, the provider %s: each of its returns has to be looked at", own.says(), recordSays(theirs, true))
 	case !slices.Contains(fits, theirs.State):
 		return fmt.Sprintf("it is %s, and the provider says %s", own.status, theirs.State)
 	case theirs.Amount != own.total:

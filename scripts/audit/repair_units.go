@@ -20,6 +20,8 @@ type unitsRow struct {
 	Reserved           int64 // by the reservation
 	InHand, Gone       int64 // reserved and shipped, by the journal
 	InHandDue, GoneDue int64
+	// Returned is what came back of it and is for sale again.
+	Returned, ReturnedDue int64
 }
 
 // An order that moves on, or whose cancellation nobody has handled, is left alone: its
@@ -37,6 +39,12 @@ with line as (
            end as due
     from orders o join order_lines l on l.order_id = o.id
     where $1::uuid is null or o.id = $1
+), back as (
+    select e.order_id, l.line ->> 'sku' as sku, sum((l.line ->> 'quantity')::bigint)::bigint as quantity
+    from order_events e cross join lateral jsonb_array_elements(e.data -> 'lines') as l (line)
+    where e.name like 'order-returned/%' and e.type is not null and (l.line ->> 'restocked')::boolean and ($1::uuid is null or e.order_id = $1)
+      and exists (select from order_events h where h.order_id = e.order_id and h.source = 'order-cancellation' and h.cause = e.name)
+    group by 1, 2
 ), moved as (
     select order_id, sku, credit as account, quantity from stock_transfers where order_id is not null and ($1::uuid is null or order_id = $1)
     union all
@@ -50,15 +58,17 @@ with line as (
            coalesce(r.state, 'none') as state, coalesce(r.quantity, 0)::bigint as reserved,
            coalesce(b.reserved, 0)::bigint as in_hand, coalesce(b.shipped, 0)::bigint as gone,
            case line.due when 'held' then line.quantity else 0 end::bigint as in_hand_due,
-           case line.due when 'shipped' then line.quantity else 0 end::bigint as gone_due
+           case line.due when 'shipped' then line.quantity - coalesce(back.quantity, 0) else 0 end::bigint as gone_due,
+           coalesce(r.returned, 0)::bigint as returned, coalesce(back.quantity, 0) as returned_due
     from line
     left join reservations r on r.order_id = line.order_id and r.sku = line.sku
     left join balance b on b.order_id = line.order_id and b.sku = line.sku
+    left join back on back.order_id = line.order_id and back.sku = line.sku
     where line.due is not null
 )
-select order_id, sku, quantity, due, state, reserved, in_hand, gone, in_hand_due, gone_due
+select order_id, sku, quantity, due, state, reserved, in_hand, gone, in_hand_due, gone_due, returned, returned_due
 from compared
-where state <> due or (due <> 'none' and reserved <> quantity) or in_hand <> in_hand_due or gone <> gone_due
+where state <> due or (due <> 'none' and reserved <> quantity) or in_hand <> in_hand_due or gone <> gone_due or returned <> returned_due
 order by order_id, sku`
 
 // unitsMove is what repairs move of an article, from and to what is available.
@@ -93,6 +103,14 @@ func (p *plan) units(ctx context.Context, tx pgx.Tx) (doubtful map[string]bool, 
 		found = found[end:]
 		if early := slices.IndexFunc(order, func(row unitsRow) bool { return row.Due == "none" && row.State != "none" }); early >= 0 {
 			p.unsure = append(p.unsure, fmt.Sprintf("order %s: it has %s reserved, and its history knows nothing of that", order[0].Order, order[early].SKU))
+			for _, row := range order {
+				doubtful[row.SKU] = true
+			}
+			continue
+		}
+		if odd := slices.IndexFunc(order, func(row unitsRow) bool { return row.Returned != row.ReturnedDue }); odd >= 0 {
+			p.unsure = append(p.unsure, fmt.Sprintf("order %s: %d %s are on record as come back, and its returns say %d",
+				order[0].Order, order[odd].Returned, order[odd].SKU, order[odd].ReturnedDue))
 			for _, row := range order {
 				doubtful[row.SKU] = true
 			}

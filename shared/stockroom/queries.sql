@@ -1,7 +1,7 @@
 -- What people ask about stock, and do about it. sqlc makes internal/store from it.
 
 -- name: ListStock :many
-select s.sku, p.name, s.opening, s.received, s.adjusted, s.on_hand, s.reserved, s.shipped
+select s.sku, p.name, s.opening, s.received, s.adjusted, s.on_hand, s.reserved, s.shipped, s.returned
 from stock s
 join products p using (sku)
 where @sku::text = '' or s.sku = @sku

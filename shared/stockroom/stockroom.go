@@ -207,7 +207,7 @@ func lockFor(ctx context.Context, queries *store.Queries, lines []Line) error {
 	return nil
 }
 
-// Article is an article's stock: opening + received + adjusted = on hand + shipped.
+// Article is an article's stock: opening + received + adjusted + returned = on hand + shipped.
 type Article struct {
 	SKU       string `json:"sku"`
 	Name      string `json:"name"`
@@ -218,6 +218,8 @@ type Article struct {
 	Reserved  int64  `json:"reserved"`
 	Available int64  `json:"available"`
 	Shipped   int64  `json:"shipped"`
+	// Returned is what came back of it and is on hand again.
+	Returned int64 `json:"returned"`
 }
 
 // Transfer is one entry of an article's journal.
@@ -257,7 +259,7 @@ func list(ctx context.Context, queries *store.Queries, sku string) ([]Article, e
 	for _, row := range rows {
 		all = append(all, Article{
 			SKU: row.Sku, Name: row.Name, Opening: row.Opening, Received: row.Received, Adjusted: row.Adjusted,
-			OnHand: row.OnHand, Reserved: row.Reserved, Available: row.OnHand - row.Reserved, Shipped: row.Shipped,
+			OnHand: row.OnHand, Reserved: row.Reserved, Available: row.OnHand - row.Reserved, Shipped: row.Shipped, Returned: row.Returned,
 		})
 	}
 	return all, nil

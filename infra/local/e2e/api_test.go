@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -29,6 +31,7 @@ func TestShop(t *testing.T) {
 		{"more than in stock", outOfStock},
 		{"the same key twice", sameKeyTwice},
 		{"cancelled in time", cancelledInTime},
+		{"taken back", takenBack},
 		{"hostile input", hostileInput},
 		{"the back office", backOffice},
 		{"label", labelCanBeScanned},
@@ -161,6 +164,41 @@ func cancelledInTime(t *testing.T, s *system) {
 }
 
 // available is how many of an article the shop says it has.
+// takenBack has an operator take back a part of what was shipped, and make good for
+// the rest.
+func takenBack(t *testing.T, s *system) {
+	made := s.place(t, basket(visa, line{"COFFEE-KONGA", 2}))
+	s.await(t, made, "shipped", 20*time.Second)
+	before := s.available(t, "COFFEE-KONGA")
+	takeBack := func(args ...string) {
+		t.Helper()
+		command := exec.CommandContext(t.Context(), bin("orderflow"), append([]string{"take-back", made.Number, "--by=e2e"}, args...)...)
+		command.Env = os.Environ()
+		for name, value := range s.env {
+			command.Env = append(command.Env, name+"="+value)
+		}
+		if said, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("take back %v: %v: %s", args, err, said)
+		}
+	}
+	for range 2 { // entered twice
+		takeBack("--line=COFFEE-KONGA=1", "--refund=5.00", "--reason=not_wanted", "--reference="+made.Number+"/1")
+	}
+	takeBack("--refund=1", "--reason=goodwill", "--reference="+made.Number+"/2")
+	localtest.Eventually(t, "the money and the unit are back", 20*time.Second, func() bool {
+		var refunded int64
+		err := s.database(t).QueryRow(t.Context(), `select refunded_amount from payments where order_id = $1`, made.ID).Scan(&refunded)
+		return err == nil && refunded == 600
+	})
+	if after := s.available(t, "COFFEE-KONGA"); after != before+1 {
+		t.Errorf("%d of the article are there, want %d", after, before+1)
+	}
+	s.awaitMail(t, made, "order-returned/2")
+	if shown := s.read(t, made); shown.Status != "shipped" || !slices.Contains(shown.events(), "order-returned/1") {
+		t.Errorf("the order is %s and tells of %v", shown.Status, shown.events())
+	}
+}
+
 func (s *system) available(t *testing.T, sku string) int {
 	t.Helper()
 	var products []struct {

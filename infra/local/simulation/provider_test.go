@@ -154,7 +154,7 @@ func (p *provider) release(a *account) {
 		a.State, a.ClosedAt = payment.StateVoided, p.now().UTC()
 		p.move(a, payment.KindVoid)
 	case payment.StateCaptured:
-		a.State, a.ClosedAt = payment.StateRefunded, p.now().UTC()
+		a.State, a.Refunded, a.ClosedAt = payment.StateRefunded, a.Amount.Amount, p.now().UTC()
 		p.move(a, payment.KindRefund)
 	default:
 	}

@@ -24,6 +24,10 @@ type Figures struct {
 	ItemsSold map[string]int64 `json:"items_sold"`
 	// Revenue is by currency, in minor units.
 	Revenue map[string]int64 `json:"revenue"`
+	// ItemsReturned is by SKU, and all of them under "total"; Refunded by currency, in
+	// minor units. What was sold stays sold.
+	ItemsReturned map[string]int64 `json:"items_returned"`
+	Refunded      map[string]int64 `json:"refunded"`
 }
 
 // Bucket are the figures of one minute or hour.
@@ -49,6 +53,7 @@ const totalItems = "total"
 func NewFigures() Figures {
 	return Figures{
 		OrdersCancelled: map[string]int64{}, ItemsSold: map[string]int64{totalItems: 0}, Revenue: map[string]int64{},
+		ItemsReturned: map[string]int64{totalItems: 0}, Refunded: map[string]int64{},
 	}
 }
 
@@ -66,6 +71,11 @@ func (f *Figures) Add(c Count) {
 		f.ItemsSold[totalItems] += c.Value
 	case "revenue":
 		f.Revenue[c.Dimension] += c.Value
+	case "items_returned":
+		f.ItemsReturned[c.Dimension] += c.Value
+		f.ItemsReturned[totalItems] += c.Value
+	case "refunded":
+		f.Refunded[c.Dimension] += c.Value
 	}
 }
 

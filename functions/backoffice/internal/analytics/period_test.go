@@ -77,15 +77,18 @@ func TestSummarise(t *testing.T) {
 		{Start: second, Metric: "items_sold", Dimension: "LAMP", Value: 1},
 		{Start: second, Metric: "orders_shipped", Value: 1},
 		{Start: second, Metric: "revenue", Dimension: "EUR", Value: 3300},
+		{Start: second, Metric: "items_returned", Dimension: "CUP", Value: 1},
+		{Start: second, Metric: "refunded", Dimension: "EUR", Value: 800},
 		{Start: third, Metric: "orders_cancelled", Dimension: "out_of_stock", Value: 1},
 		{Start: third, Metric: "a figure of the future", Value: 7},
 	})
-	none := map[string]int64{}
-	placed := analytics.Figures{OrdersPlaced: 3, OrdersCancelled: none, ItemsSold: map[string]int64{"total": 0}, Revenue: none}
+	none, nothing := map[string]int64{}, map[string]int64{"total": 0}
+	placed := analytics.Figures{OrdersPlaced: 3, OrdersCancelled: none, ItemsSold: nothing, Revenue: none, ItemsReturned: nothing, Refunded: none}
 	shipped := analytics.Figures{
 		OrdersShipped: 1, OrdersCancelled: none, ItemsSold: map[string]int64{"CUP": 2, "LAMP": 1, "total": 3}, Revenue: map[string]int64{"EUR": 3300},
+		ItemsReturned: map[string]int64{"CUP": 1, "total": 1}, Refunded: map[string]int64{"EUR": 800},
 	}
-	cancelled := analytics.Figures{OrdersCancelled: map[string]int64{"out_of_stock": 1}, ItemsSold: map[string]int64{"total": 0}, Revenue: none}
+	cancelled := analytics.Figures{OrdersCancelled: map[string]int64{"out_of_stock": 1}, ItemsSold: nothing, Revenue: none, ItemsReturned: nothing, Refunded: none}
 	both, all := shipped, shipped
 	both.OrdersPlaced, all.OrdersPlaced, all.OrdersCancelled = 3, 3, cancelled.OrdersCancelled
 	want := analytics.Summary{

@@ -77,11 +77,11 @@ func TestLetters(t *testing.T) {
 	for name, news := range map[string]letter.News{
 		"placed": {Change: letter.Placed}, "shipped": shipped(), "out-of-stock": outOfStock,
 		"payment-declined": cancelledFor(events.ReasonPaymentDeclined), "payment-expired": cancelledFor(events.ReasonPaymentExpired),
-		"customer-request":    cancelledFor(events.ReasonCustomerRequest),
-		"operator-request":    cancelledFor(events.ReasonOperatorRequest),
+		"customer-request": cancelledFor(events.ReasonCustomerRequest),
+		"operator-request": cancelledFor(events.ReasonOperatorRequest),
 		"returned": returned(events.ReturnNotWanted, events.ReturnedLine{SKU: "BREW-KETTLE", Quantity: 1, Restocked: true},
 			events.ReturnedLine{SKU: "BREW-KETTLE", Quantity: 1}, events.ReturnedLine{SKU: "NEVER-ORDERED", Quantity: 1}),
-		"goodwill": returned(events.ReturnGoodwill),
+		"goodwill":            returned(events.ReturnGoodwill),
 		"reason-of-next-year": cancelledFor("meteorite"),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -95,7 +95,7 @@ func (b *Book) timeline(ctx context.Context, id uuid.UUID) ([]Step, error) {
 		// An event that moves no order isn't the customer's business.
 		if kind, known := events.ByName(row.Name); known {
 			steps = append(steps, Step{
-				Position: row.Position, Event: row.Name, Status: kind.Status, At: row.OccurredAt.UTC(),
+				Position: row.Position, Event: row.Name, Status: kind.Status, At: row.OccurredAt.UTC(), Refund: row.Refund,
 			})
 		}
 	}

@@ -57,6 +57,20 @@ type Step struct {
 	Event    string        `json:"event"`
 	Status   events.Status `json:"status"`
 	At       time.Time     `json:"at"`
+	// Refund is what a return gives back, in minor units of the order's currency.
+	Refund int64 `json:"refund,omitempty"`
+}
+
+// Returned tells whether the step is a return.
+func (s Step) Returned() bool { return events.TopicOf(s.Event) == "order-returned" }
+
+// Refunded is what the returns of the order give back, in all.
+func (v View) Refunded() events.Money {
+	back := events.Money{Currency: v.Total.Currency}
+	for _, step := range v.Timeline {
+		back.Amount += step.Refund
+	}
+	return back
 }
 
 // Position is that of the last step.

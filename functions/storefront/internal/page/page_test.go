@@ -1,7 +1,9 @@
 package page
 
 import (
+	"fmt"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,6 +105,32 @@ func TestSteps(t *testing.T) {
 	}
 	if got := strings.Join(states, " "); got != "done current next next" {
 		t.Errorf("steps of a new order: %s, want done current next next", got)
+	}
+}
+
+// A return is a step of its own, and the parcel left when it left.
+func TestStepsOfAReturn(t *testing.T) {
+	t.Parallel()
+	view := order.View{Status: events.StatusShipped, Total: events.Money{Amount: 3300, Currency: "EUR"}, Timeline: []order.Step{
+		{Event: "order-shipped", Status: events.StatusShipped, At: time.Unix(1, 0)},
+		{Event: "order-returned/1", Status: events.StatusShipped, At: time.Unix(2, 0), Refund: 1250},
+		{Event: "order-returned/2", Status: events.StatusShipped, At: time.Unix(3, 0), Refund: 50},
+	}}
+	var told []string
+	for _, one := range steps(view) {
+		if one.Done() {
+			told = append(told, fmt.Sprintf("%d %s %s", one.At.Unix(), one.Title, one.Text))
+		}
+	}
+	want := []string{
+		"1 Handed to the carrier Packed, labelled, and out of the door.",
+		"2 Taken back €12.50 goes back to your card.", "3 Taken back €0.50 goes back to your card.",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("steps: %q, want %q", told, want)
+	}
+	if got := tell(view).Money; got != "Your card was charged €33.00. €13.00 of it goes back to your card." {
+		t.Errorf("money: %q", got)
 	}
 }
 

@@ -17,12 +17,20 @@ func tell(v order.View) story {
 	case events.StatusShipped:
 		return story{
 			Heading: "It’s on its way", Text: "Your parcel has left the house.",
-			Money: "Your card was charged " + formatMoney(v.Total) + ".",
+			Money: "Your card was charged " + formatMoney(v.Total) + "." + givenBack(v),
 		}
 	case events.StatusCancelled:
 		return story{Heading: "This order is cancelled", Text: why(v.CancelReason), Money: whatOfTheMoney(v)}
 	}
 	return story{Heading: "We have your order"}
+}
+
+// givenBack tells of what returns have given back.
+func givenBack(v order.View) string {
+	if back := v.Refunded(); back.Amount > 0 {
+		return " " + formatMoney(back) + " of it goes back to your card."
+	}
+	return ""
 }
 
 func why(reason events.Reason) string {
@@ -35,6 +43,8 @@ func why(reason events.Reason) string {
 		return "Somebody was faster: there isn’t enough left for all of it, and we don’t send half orders."
 	case events.ReasonCustomerRequest:
 		return "As you wished."
+	case events.ReasonOperatorRequest:
+		return "We looked at it, and can’t send it. Reply to our mail if you don’t know why."
 	}
 	return "Nothing will be sent."
 }
@@ -61,7 +71,9 @@ func whatOfTheMoney(v order.View) string {
 func steps(v order.View) []step {
 	reached := map[events.Status]order.Step{}
 	for _, one := range v.Timeline {
-		reached[one.Status] = one
+		if !one.Returned() {
+			reached[one.Status] = one
+		}
 	}
 	var all []step
 	current := false
@@ -80,6 +92,12 @@ func steps(v order.View) []step {
 	}
 	if stopped, cancelled := reached[events.StatusCancelled]; cancelled {
 		all = append(all, step{Title: "Cancelled", Text: "Nothing will be sent.", At: stopped.At, State: "stopped"})
+	}
+	for _, one := range v.Timeline {
+		if one.Returned() {
+			text := formatMoney(events.Money{Amount: one.Refund, Currency: v.Total.Currency}) + " goes back to your card."
+			all = append(all, step{Title: "Taken back", Text: text, At: one.At, State: "done"})
+		}
 	}
 	return all
 }

@@ -358,7 +358,7 @@ func (q *Queries) ListProducts(ctx context.Context) ([]ListProductsRow, error) {
 }
 
 const listTimeline = `-- name: ListTimeline :many
-select position::bigint as position, name, occurred_at
+select position::bigint as position, name, occurred_at, coalesce((data #>> '{refund,amount}')::bigint, 0)::bigint as refund
 from order_events
 where order_id = $1 and type is not null
 order by position
@@ -368,8 +368,10 @@ type ListTimelineRow struct {
 	Position   int64
 	Name       string
 	OccurredAt time.Time
+	Refund     int64
 }
 
+// Of a return, what goes back: all else that events say is the order's own.
 func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTimelineRow, error) {
 	rows, err := q.db.Query(ctx, listTimeline, orderID)
 	if err != nil {
@@ -379,7 +381,12 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 	var items []ListTimelineRow
 	for rows.Next() {
 		var i ListTimelineRow
-		if err := rows.Scan(&i.Position, &i.Name, &i.OccurredAt); err != nil {
+		if err := rows.Scan(
+			&i.Position,
+			&i.Name,
+			&i.OccurredAt,
+			&i.Refund,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -54,9 +54,9 @@ func (c *listStockCommand) Run(ctx context.Context) error {
 
 func printStock(out io.Writer, all []stockroom.Article) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "SKU\tON HAND\tRESERVED\tAVAILABLE\tSHIPPED\tOPENING\tRECEIVED\tADJUSTED\tNAME")
+	fmt.Fprintln(table, "SKU\tON HAND\tRESERVED\tAVAILABLE\tSHIPPED\tRETURNED\tOPENING\tRECEIVED\tADJUSTED\tNAME")
 	for _, a := range all {
-		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%+d\t%s\n", a.SKU, a.OnHand, a.Reserved, a.Available, a.Shipped,
+		fmt.Fprintf(table, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%d\t%+d\t%s\n", a.SKU, a.OnHand, a.Reserved, a.Available, a.Shipped, a.Returned,
 			a.Opening, a.Received, a.Adjusted, deadletter.Printable(a.Name))
 	}
 	if err := table.Flush(); err != nil {

@@ -22,9 +22,9 @@ func addCounts(tx *Tx, args []any) (result, error) {
 	added := map[minuteKey]int64{}
 	var keys []minuteKey
 	for i := range metrics {
-		known := oneOf(metrics[i], "orders_placed", "orders_shipped", "orders_cancelled", "items_sold", "revenue")
+		known := oneOf(metrics[i], "orders_placed", "orders_shipped", "orders_cancelled", "items_sold", "revenue", "items_returned", "refunded")
 		if !known {
-			return result{}, violation(check, "analytics_minutes_metric_check")
+			return result{}, violation(check, "metric_is_known")
 		}
 		key := minuteKey{minute, metrics[i], dimensions[i], shard}
 		keys, added[key] = append(keys, key), added[key]+amounts[i]

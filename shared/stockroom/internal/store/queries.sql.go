@@ -127,7 +127,7 @@ func (q *Queries) ListActLines(ctx context.Context, actID int64) ([]ListActLines
 
 const listStock = `-- name: ListStock :many
 
-select s.sku, p.name, s.opening, s.received, s.adjusted, s.on_hand, s.reserved, s.shipped
+select s.sku, p.name, s.opening, s.received, s.adjusted, s.on_hand, s.reserved, s.shipped, s.returned
 from stock s
 join products p using (sku)
 where $1::text = '' or s.sku = $1
@@ -143,6 +143,7 @@ type ListStockRow struct {
 	OnHand   int64
 	Reserved int64
 	Shipped  int64
+	Returned int64
 }
 
 // What people ask about stock, and do about it. sqlc makes internal/store from it.
@@ -164,6 +165,7 @@ func (q *Queries) ListStock(ctx context.Context, sku string) ([]ListStockRow, er
 			&i.OnHand,
 			&i.Reserved,
 			&i.Shipped,
+			&i.Returned,
 		); err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/analytics"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/api"
@@ -100,7 +101,21 @@ func build(_ context.Context, env stage.Env) (http.Handler, error) {
 		publisher.Close()
 		return nil, err
 	}
-	return &office{guard.Headers(pages), publisher}, nil
+	return &office{guard.Headers(traced(pages, env.Tracing.Tracer(env.Name))), publisher}, nil
+}
+
+// traced begins a trace with each form that somebody sends: what they do goes on in
+// the events that tell of it.
+func traced(next http.Handler, tracer trace.Tracer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			next.ServeHTTP(w, r)
+			return
+		}
+		ctx, span := tracer.Start(r.Context(), "act", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
 }
 
 // doors are the ways in which people sign in.

@@ -111,12 +111,17 @@ const (
 // Draw draws a series, for a page that is dark or not.
 func (p Plot) Draw(s book.Series, dark bool) ([]byte, error) {
 	names, values := p.data(s)
-	painter := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: width, Height: height, Theme: theme(dark)})
+	look := theme(dark)
+	painter := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputSVG, Width: width, Height: height, Theme: look})
 	var err error
 	if p.bars {
-		err = painter.BarChart(bars(s, names, values))
+		option := bars(s, names, values)
+		option.Theme = look
+		err = painter.BarChart(option)
 	} else {
-		err = painter.LineChart(lines(s, names, values))
+		option := lines(s, names, values)
+		option.Theme = look
+		err = painter.LineChart(option)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("draw %s: %w", p.Name, err)
@@ -188,11 +193,12 @@ func short(value float64) string {
 // for people who see no red or no green.
 func theme(dark bool) charts.ColorPalette {
 	option := charts.ThemeOption{
-		BackgroundColor: charts.ColorTransparent, TextColor: charts.ColorFromHex("#4a5160"), AxisStrokeColor: charts.ColorFromHex("#8a91a0"),
+		BackgroundColor: charts.ColorFromHex("#ffffff"), TextColor: charts.ColorFromHex("#4a5160"), AxisStrokeColor: charts.ColorFromHex("#8a91a0"),
 		AxisSplitLineColor: charts.ColorFromHex("#e1e4ea"), SeriesColors: colours("#0b62c4", "#b35900", "#7a2e9d", "#00795e", "#c0265e"),
 	}
 	if dark {
 		option.IsDarkMode, option.TextColor = true, charts.ColorFromHex("#b9c0cf")
+		option.BackgroundColor = charts.ColorFromHex("#1a202b")
 		option.AxisSplitLineColor, option.AxisStrokeColor = charts.ColorFromHex("#333a48"), charts.ColorFromHex("#7d8596")
 		option.SeriesColors = colours("#6db3ff", "#ffb057", "#cf9bf0", "#55d6b4", "#ff8cb3")
 	}

@@ -15,6 +15,9 @@ from products p
 join stock s using (sku)
 where p.active and p.sku = any (@skus::text[]);
 
+-- name: ListProductTexts :many
+select sku, description from product_texts where language = @language;
+
 -- name: FindKey :one
 select k.request_hash, k.order_id, o.number, o.total_amount, o.currency
 from idempotency_keys k
@@ -28,8 +31,8 @@ with placed as (
     values (@id, @number, 'placed', @total_amount, @currency, @payment_method, now(), now())
     returning placed_at
 ), contact as (
-    insert into order_contacts (order_id, name, email, line1, line2, city, postal_code, country)
-    values (@id, @customer_name, @email, @line1, @line2, @city, @postal_code, @country)
+    insert into order_contacts (order_id, name, email, line1, line2, city, postal_code, country, language)
+    values (@id, @customer_name, @email, @line1, @line2, @city, @postal_code, @country, @language)
 ), lines as (
     insert into order_lines (order_id, line, sku, name, quantity, price_amount)
     select @id, unnest(@lines::int[]), unnest(@skus::text[]), unnest(@names::text[]), unnest(@quantities::int[]),
@@ -71,3 +74,10 @@ select order_id, max(position)::bigint as position
 from order_events
 where order_id = any (@order_ids::uuid[])
 group by order_id;
+
+-- name: RequestLink :exec
+-- Does the same whether or not there is such an order. Asked twice before anybody
+-- has looked, it is asked once.
+insert into order_link_requests (number, email_sha256, language, requested_at)
+values (@number, @email_sha256, @language, now())
+on conflict (number, email_sha256) do update set language = excluded.language;

@@ -21,6 +21,10 @@ import (
 	"github.com/orderflow-project/orderflow/shared/ordertoken"
 )
 
+// linksPerMinute is how often a client may have the link to an order sent. It is
+// no setting: nobody has more orders to find than that.
+const linksPerMinute = 6
+
 // routes puts the shop together.
 func (s *Storefront) routes(made *running, cfg settings, tokens ordertoken.Key, logger *slog.Logger) (http.Handler, error) {
 	shelf := catalogue.New(made.pool)
@@ -28,7 +32,9 @@ func (s *Storefront) routes(made *running, cfg settings, tokens ordertoken.Key, 
 	book := order.NewBook(made.pool, tokens)
 	limiter := guard.NewLimiter(cfg.RateLimit, cfg.TrustedProxies)
 	pages, err := page.New(page.Parts{
-		Catalogue: shelf, Desk: desk, Book: book, Tokens: tokens, Limiter: limiter, Logger: logger, Secure: cfg.secure,
+		Catalogue: shelf, Desk: desk, Book: book, Tokens: tokens, Limiter: limiter,
+		Finders: guard.NewLimiter(linksPerMinute, cfg.TrustedProxies), Logger: logger, Now: s.now, BodyTimeout: s.bodyTimeout,
+		Secure: cfg.secure,
 	})
 	if err != nil {
 		return nil, err
@@ -67,6 +73,10 @@ func kindOf(path string) string {
 		return "cancel order"
 	case strings.HasPrefix(path, "/basket"):
 		return "change basket"
+	case path == "/find-order":
+		return "find order"
+	case path == "/language":
+		return "choose language"
 	}
 	return "place order"
 }

@@ -26,7 +26,7 @@ var questions = []struct {
 		from orders order by id`, func(t memdb.Tables) any { return t.Orders },
 	},
 	{
-		"order_contacts", "select order_id, name, email, line1, line2, city, postal_code, country from order_contacts order by order_id",
+		"order_contacts", "select order_id, name, email, line1, line2, city, postal_code, country, language from order_contacts order by order_id",
 		func(t memdb.Tables) any { return t.Contacts },
 	},
 	{"order_lines", "select order_id, line, sku, name, quantity, price_amount from order_lines order by order_id, line", func(t memdb.Tables) any { return t.Lines }},

@@ -21,7 +21,9 @@ type Product struct {
 	SKU         string `json:"sku"`
 	Name        string `json:"name"`
 	Description string `json:"description"`
-	Category    string `json:"category"`
+	// Texts are the description in other languages, by their codes.
+	Texts    map[string]string `json:"texts"`
+	Category string            `json:"category"`
 	// Price is in the minor unit of Currency.
 	Price    int64  `json:"price"`
 	Currency string `json:"currency"`
@@ -55,12 +57,16 @@ const seed = `
 with shop as (
     select ordinality as position, product.*
     from rows from (jsonb_to_recordset($1::jsonb) as (
-        sku text, name text, description text, category text, price bigint, currency text, stock bigint
-    )) with ordinality as product (sku, name, description, category, price, currency, stock, ordinality)
+        sku text, name text, description text, texts jsonb, category text, price bigint, currency text, stock bigint
+    )) with ordinality as product (sku, name, description, texts, category, price, currency, stock, ordinality)
 ), added as (
     insert into products (sku, name, description, category, price_amount, currency, position)
     select sku, name, description, category, price, currency, position from shop
     on conflict (sku) do nothing
+), described as (
+    insert into product_texts (sku, language, description)
+    select shop.sku, text.key, text.value from shop, jsonb_each_text(shop.texts) as text
+    on conflict (sku, language) do nothing
 )
 insert into stock (sku, opening, on_hand)
 select sku, stock, stock from shop

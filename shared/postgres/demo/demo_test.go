@@ -80,7 +80,8 @@ func load(t *testing.T) []demo.Product {
 func stored(t *testing.T, pool *pgxpool.Pool) []demo.Product {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), `
-		select sku, name, description, category, price_amount, currency, on_hand
+		select sku, name, description,
+		       (select jsonb_object_agg(t.language, t.description) from product_texts t where t.sku = products.sku), category, price_amount, currency, on_hand
 		from products join stock using (sku) order by position`)
 	if err != nil {
 		t.Fatal(err)

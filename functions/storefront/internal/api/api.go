@@ -19,6 +19,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/live"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/order"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/problem"
+	"github.com/orderflow-project/orderflow/shared/locale"
 )
 
 //go:embed openapi.json
@@ -116,10 +117,13 @@ func (a *API) openAPI(w http.ResponseWriter, _ *http.Request) error {
 }
 
 func (a *API) products(w http.ResponseWriter, r *http.Request) error {
-	products, err := a.Catalogue.List(r.Context())
+	spoken, _ := locale.Match(r.Header.Get("Accept-Language"))
+	products, err := a.Catalogue.List(r.Context(), spoken.Code())
 	if err != nil {
 		return err
 	}
+	w.Header().Set("Content-Language", spoken.Code())
+	w.Header().Set("Vary", "Accept-Language")
 	writeJSON(w, http.StatusOK, products)
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/checkout"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/order"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/problem"
+	"github.com/orderflow-project/orderflow/shared/locale"
 )
 
 // links are where to go on from an order. They have its token in them, so that
@@ -61,6 +62,10 @@ func (a *API) place(w http.ResponseWriter, r *http.Request) error {
 	request, err := decode(body)
 	if err != nil {
 		return err
+	}
+	// Who doesn't say is written to in the shop's own language.
+	if spoken, said := locale.Match(r.Header.Get("Accept-Language")); said {
+		request.Language = spoken.Code()
 	}
 	placed, err := a.Desk.Place(r.Context(), request, key)
 	if err != nil {

@@ -35,15 +35,27 @@ func New(db store.DBTX) *Catalogue {
 	return &Catalogue{queries: store.New(db)}
 }
 
-// List returns every article in the order of the shelves.
-func (c *Catalogue) List(ctx context.Context) ([]Product, error) {
+// List returns every article in the order of the shelves, described in a language
+// as far as the catalogue has it.
+func (c *Catalogue) List(ctx context.Context, language string) ([]Product, error) {
 	rows, err := c.queries.ListProducts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list products: %w", err)
 	}
+	texts, err := c.queries.ListProductTexts(ctx, language)
+	if err != nil {
+		return nil, fmt.Errorf("list product texts: %w", err)
+	}
+	described := make(map[string]string, len(texts))
+	for _, text := range texts {
+		described[text.Sku] = text.Description
+	}
 	products := make([]Product, len(rows))
 	for i, row := range rows {
 		products[i] = newProduct(store.FindProductsRow(row))
+		if text, there := described[row.Sku]; there {
+			products[i].Description = text
+		}
 	}
 	return products, nil
 }

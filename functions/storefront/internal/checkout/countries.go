@@ -25,16 +25,6 @@ func Countries() []Country {
 	return all
 }
 
-// CountryName is the name of a country; the code itself where there is none.
-func CountryName(code string) string {
-	for _, country := range Countries() {
-		if country.Code == code {
-			return country.Name
-		}
-	}
-	return code
-}
-
 func isCountry(code string) bool {
 	return len(code) == 2 && strings.Contains("\n"+countries, "\n"+code+" ")
 }

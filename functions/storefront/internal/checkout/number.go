@@ -2,6 +2,7 @@ package checkout
 
 import (
 	"crypto/rand"
+	"strings"
 )
 
 // crockford is base 32 without the letters that people mistake for others. It
@@ -22,4 +23,18 @@ func newNumber() string {
 		number = append(number, crockford[b%32])
 	}
 	return string(number)
+}
+
+// ReadNumber reads an order's number as people write it: in small letters, without
+// its dashes, or with letters that aren't in it for the digits they look like.
+func ReadNumber(written string) (number string, readable bool) {
+	plain := strings.NewReplacer("-", "", " ", "", "O", "0", "I", "1", "L", "1").Replace(strings.ToUpper(written))
+	drawn, prefixed := strings.CutPrefix(plain, "0F")
+	if !prefixed {
+		drawn = plain
+	}
+	if len(drawn) != 10 || !consistsOf(drawn, crockford) {
+		return "", false
+	}
+	return "OF-" + drawn[:5] + "-" + drawn[5:], true
 }

@@ -23,6 +23,9 @@ type Request struct {
 	// ExpectedTotal is what the customer has been told that it comes to. It sets
 	// no price: an order that comes to anything else isn't placed.
 	ExpectedTotal *events.Money `json:"expected_total,omitempty"`
+	// Language is what the customer is written in, "de"; empty for the shop's own.
+	// It is no part of what is ordered: the same request in another is the same.
+	Language string `json:"-"`
 }
 
 // Customer is who orders.

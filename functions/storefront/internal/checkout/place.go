@@ -217,6 +217,7 @@ func row(id uuid.UUID, data events.OrderPlaced, r Request, names map[string]Arti
 		PaymentMethod: r.PaymentMethod, CustomerName: r.Customer.Name, Email: r.Customer.Email,
 		Line1: r.ShippingAddress.Line1, Line2: r.ShippingAddress.Line2, City: r.ShippingAddress.City,
 		PostalCode: r.ShippingAddress.PostalCode, Country: r.ShippingAddress.Country,
+		Language: r.Language,
 	}
 	for i, line := range data.Lines {
 		params.Lines = append(params.Lines, int32(i+1)) //nolint:gosec // at most MaxLines

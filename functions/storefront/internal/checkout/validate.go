@@ -99,16 +99,16 @@ func (c *checker) email(pointer, value string) {
 		c.add(pointer, "is required")
 	case len(value) > maxEmail:
 		c.add(pointer, fmt.Sprintf("is longer than %d characters", maxEmail))
-	case !isEmail(value):
+	case !IsEmail(value):
 		c.add(pointer, "is not an e-mail address")
 	}
 }
 
-// isEmail takes the bare addresses that mail servers take. net/mail also reads
+// IsEmail takes the bare addresses that mail servers take. net/mail also reads
 // display names, comments, quoted parts and hosts without a dot; nobody's
 // address in a shop looks like that.
-func isEmail(value string) bool {
-	if strings.ContainsFunc(value, unfitForEmail) {
+func IsEmail(value string) bool {
+	if len(value) > maxEmail || strings.ContainsFunc(value, unfitForEmail) {
 		return false
 	}
 	parsed, err := mail.ParseAddress(value)

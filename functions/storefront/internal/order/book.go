@@ -2,8 +2,10 @@ package order
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -117,6 +119,27 @@ func (b *Book) lines(ctx context.Context, id uuid.UUID, currency string) ([]Line
 		lines = append(lines, Line{Name: row.Name, SKU: row.Sku, Quantity: int(row.Quantity), Price: price, Total: total})
 	}
 	return lines, nil
+}
+
+// RequestLink has the link to an order mailed to its customer, if there is one with
+// this number and address. The two are only noted: whoever sends the mail looks
+// whether they belong together, so nothing here takes longer for one that there is.
+func (b *Book) RequestLink(ctx context.Context, number, email, language string) error {
+	sum := sha256.Sum256([]byte(strings.Map(asciiLower, email)))
+	err := b.queries.RequestLink(ctx, store.RequestLinkParams{Number: number, EmailSha256: sum[:], Language: language})
+	if err != nil {
+		return fmt.Errorf("request link to order: %w", err)
+	}
+	return nil
+}
+
+// asciiLower is what lower does in Postgres with the collation "C", whatever the
+// language of the database.
+func asciiLower(r rune) rune {
+	if r >= 'A' && r <= 'Z' {
+		return r + 'a' - 'A'
+	}
+	return r
 }
 
 // Recipient is to whom and where an order goes.

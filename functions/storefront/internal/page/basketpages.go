@@ -97,16 +97,19 @@ func (s *site) basket(w http.ResponseWriter, r *http.Request) error {
 			added = line.Name
 		}
 	}
-	return s.pages.render(w, "basket", http.StatusOK, struct {
+	return s.show(w, r, "basket", http.StatusOK, struct {
 		frame
 
 		Priced      pricedBasket
 		Added       string
 		MaxQuantity int
-	}{s.frame(r, "Your basket"), priced, added, checkout.MaxQuantity})
+	}{s.frame(r, say("Your basket")), priced, added, checkout.MaxQuantity})
 }
 
-func parseForm(w http.ResponseWriter, r *http.Request) error {
+// parseForm reads a form, bounded in size and time.
+func (s *site) parseForm(w http.ResponseWriter, r *http.Request) error {
+	// It is only a courtesy; a server without deadlines has its own bounds.
+	_ = http.NewResponseController(w).SetReadDeadline(s.Now().Add(s.BodyTimeout))
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		return problem.Malformed("The form couldn’t be read.")
@@ -115,7 +118,7 @@ func parseForm(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *site) addToBasket(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(w, r); err != nil {
+	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
 	sku := r.PostForm.Get("sku")
@@ -134,7 +137,7 @@ func (s *site) addToBasket(w http.ResponseWriter, r *http.Request) error {
 
 // changeBasket takes the quantities of all lines, and the one to be removed.
 func (s *site) changeBasket(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(w, r); err != nil {
+	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
 	basket := readBasket(r)

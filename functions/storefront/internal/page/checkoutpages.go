@@ -15,12 +15,11 @@ import (
 // checkoutPage is the form with what the customer has filled in so far.
 type checkoutPage struct {
 	frame
+	fieldProblems
 
-	Priced    pricedBasket
-	Form      map[string]string
-	Problems  []formProblem
-	Countries []checkout.Country
-	Cards     []card
+	Priced pricedBasket
+	Form   map[string]string
+	Cards  []card
 	// Key makes a form that is sent twice one order.
 	Key string
 	// Changed says that what the form was made of isn't what it would buy now.
@@ -29,9 +28,21 @@ type checkoutPage struct {
 	Earlier string
 }
 
+// formProblem says what is wrong with one field of the form, in its customer's
+// language.
+type formProblem struct {
+	Field, Text string
+}
+
+// fieldProblems are those of a form, in the order of its fields.
+type fieldProblems []formProblem
+
+// Problems lists them.
+func (p fieldProblems) Problems() []formProblem { return p }
+
 // Problem finds what is wrong with a field, or "".
-func (p checkoutPage) Problem(field string) string {
-	for _, one := range p.Problems {
+func (p fieldProblems) Problem(field string) string {
+	for _, one := range p {
 		if one.Field == field {
 			return one.Text
 		}
@@ -39,39 +50,41 @@ func (p checkoutPage) Problem(field string) string {
 	return ""
 }
 
-// formProblem says what is wrong with one field of the form.
-type formProblem struct {
-	Field, Label, Text string
+func (p *fieldProblems) add(field, text string) {
+	*p = append(*p, formProblem{Field: field, Text: text})
 }
 
 // card is a payment method of the sandbox.
 type card struct {
-	Method, Name, Digits, Effect string
+	Method, Name, Digits string
+	Effect               phrase
 }
 
 func cards() []card {
 	return []card{
-		{"pm_card_visa", "Visa", "4242", "The payment goes through."},
-		{"pm_card_visa_chargeDeclined", "Visa", "0002", "The bank declines; the order is cancelled."},
-		{"pm_card_visa_chargeDeclinedInsufficientFunds", "Visa", "9995", "Not enough money on it; the order is cancelled."},
+		{"pm_card_visa", "Visa", "4242", say("The payment goes through.")},
+		{"pm_card_visa_chargeDeclined", "Visa", "0002", say("The bank declines; the order is cancelled.")},
+		{"pm_card_visa_chargeDeclinedInsufficientFunds", "Visa", "9995", say("Not enough money on it; the order is cancelled.")},
 	}
 }
 
 // field is one of the form's, and where it goes in a request.
 type field struct {
-	name, label, pointer string
+	name    string
+	label   phrase
+	pointer string
 }
 
 func fields() []field {
 	return []field{
-		{"name", "Name", "/customer/name"},
-		{"email", "E-mail", "/customer/email"},
-		{"line1", "Street and number", "/shipping_address/line1"},
-		{"line2", "Apartment, floor", "/shipping_address/line2"},
-		{"postal_code", "Postal code", "/shipping_address/postal_code"},
-		{"city", "Town", "/shipping_address/city"},
-		{"country", "Country", "/shipping_address/country"},
-		{"payment_method", "Card", "/payment_method"},
+		{"name", say("Name"), "/customer/name"},
+		{"email", say("E-mail"), "/customer/email"},
+		{"line1", say("Street and number"), "/shipping_address/line1"},
+		{"line2", say("Apartment, floor"), "/shipping_address/line2"},
+		{"postal_code", say("Postal code"), "/shipping_address/postal_code"},
+		{"city", say("Town"), "/shipping_address/city"},
+		{"country", say("Country"), "/shipping_address/country"},
+		{"payment_method", say("Card"), "/payment_method"},
 	}
 }
 
@@ -107,17 +120,17 @@ func (s *site) newFormKey(w http.ResponseWriter) string {
 }
 
 func (s *site) renderCheckout(w http.ResponseWriter, r *http.Request, status int, page checkoutPage) error {
-	title := "Checkout"
-	if len(page.Problems) > 0 || page.Changed {
-		title = "Please check your order"
+	title := say("Checkout")
+	if len(page.fieldProblems) > 0 || page.Changed {
+		title = say("Please check your order")
 	}
-	page.frame, page.Countries, page.Cards = s.frame(r, title), checkout.Countries(), cards()
+	page.frame, page.Cards = s.frame(r, title), cards()
 	page.Private = true
-	return s.pages.render(w, "checkout", status, page)
+	return s.show(w, r, "checkout", status, page)
 }
 
 func (s *site) placeOrder(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(w, r); err != nil {
+	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
 	form := values(r.PostForm)
@@ -138,11 +151,11 @@ func (s *site) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	if !s.Limiter.Allow(r) {
 		return problem.TooMany()
 	}
-	placed, err := s.Desk.Place(r.Context(), request(form, priced), checkout.NewKey("form", key.String()))
+	placed, err := s.Desk.Place(r.Context(), s.request(r, form, priced), checkout.NewKey("form", key.String()))
 	var invalid *checkout.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		page := checkoutPage{Priced: priced, Form: form, Problems: problems(invalid), Key: key.String()}
+		page := checkoutPage{Priced: priced, Form: form, fieldProblems: problems(s.tongueOf(r), invalid), Key: key.String()}
 		return s.renderCheckout(w, r, http.StatusUnprocessableEntity, page)
 	case errors.Is(err, checkout.ErrKeyReused):
 		return s.changedSince(w, r, checkoutPage{Priced: priced, Form: form}, key)
@@ -206,7 +219,7 @@ func values(form url.Values) map[string]string {
 	return read
 }
 
-func request(form map[string]string, priced pricedBasket) checkout.Request {
+func (s *site) request(r *http.Request, form map[string]string, priced pricedBasket) checkout.Request {
 	return checkout.Request{
 		Customer: checkout.Customer{Name: form["name"], Email: form["email"]},
 		ShippingAddress: checkout.Address{
@@ -216,19 +229,19 @@ func request(form map[string]string, priced pricedBasket) checkout.Request {
 		Lines:         priced.request(),
 		PaymentMethod: form["payment_method"],
 		ExpectedTotal: &priced.Total,
+		Language:      s.tongueOf(r).Code(),
 	}
 }
 
 // problems puts what is wrong with a request beside the fields of the form.
-func problems(invalid *checkout.InvalidError) []formProblem {
-	var found []formProblem
+func problems(in *tongue, invalid *checkout.InvalidError) (found fieldProblems) {
 	for _, f := range fields() {
 		if detail := invalid.At(f.pointer); detail != "" {
-			found = append(found, formProblem{Field: f.name, Label: f.label, Text: f.label + " " + detail + "."})
+			found.add(f.name, in.say(f.label)+" "+in.say(detail)+".")
 		}
 	}
 	if len(found) == 0 {
-		found = append(found, formProblem{Field: "basket", Label: "Basket", Text: "Something in the basket can’t be ordered any more."})
+		found.add("basket", in.say("Something in the basket can’t be ordered any more."))
 	}
 	return found
 }

@@ -22,20 +22,19 @@ type orderPage struct {
 	Steps     []step
 	Recipient order.Recipient
 	// Known says that we (still) know where it goes.
-	Known   bool
-	Country string
+	Known bool
 	// Refused says that a cancellation came too late.
 	Refused bool
 }
 
 // story is what the order's state means for the customer.
 type story struct {
-	Heading, Text, Money string
+	Heading, Text, Money phrase
 }
 
 // step is one station on the order's way.
 type step struct {
-	Title, Text string
+	Title, Text phrase
 	At          time.Time
 	// State is done, current, next or stopped.
 	State string
@@ -66,31 +65,61 @@ func (s *site) renderOrder(w http.ResponseWriter, r *http.Request, id uuid.UUID,
 		return err
 	}
 	page := orderPage{
-		frame: s.frame(r, "Order "+view.Number), Order: view, Token: token, Story: tell(view), Steps: steps(view),
-		Recipient: recipient, Known: known, Country: checkout.CountryName(recipient.Country), Refused: refused,
+		frame: s.frame(r, say("Order %s", view.Number)), Order: view, Token: token, Story: tell(view), Steps: steps(view),
+		Recipient: recipient, Known: known, Refused: refused,
 	}
-	page.Private = true
+	page.Private, page.Back = true, s.orderPage(id)
 	status := http.StatusOK
 	if refused {
 		status = http.StatusConflict
 	}
-	return s.pages.render(w, "order", status, page)
+	return s.show(w, r, "order", status, page)
+}
+
+// receipt is an order for the printer.
+func (s *site) receipt(w http.ResponseWriter, r *http.Request) error {
+	token := r.URL.Query().Get("token")
+	id, err := s.Book.Authorise(r.PathValue("id"), token)
+	if err != nil {
+		return s.noSuchOrder(w, r)
+	}
+	view, err := s.Book.Find(r.Context(), id)
+	if errors.Is(err, order.ErrNotFound) {
+		return s.noSuchOrder(w, r)
+	}
+	if err != nil {
+		return err
+	}
+	recipient, known, err := s.Book.Recipient(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	page := struct {
+		orderPage
+
+		Paid phrase
+	}{orderPage{
+		frame: s.frame(r, say("Receipt for order %s", view.Number)), Order: view, Token: token, Recipient: recipient, Known: known,
+	}, paid(view)}
+	page.Private = true
+	return s.show(w, r, "receipt", http.StatusOK, page)
 }
 
 // noSuchOrder says the same for a wrong id as for a wrong token.
 func (s *site) noSuchOrder(w http.ResponseWriter, r *http.Request) error {
-	return s.pages.render(w, "message", http.StatusNotFound, struct {
+	return s.show(w, r, "message", http.StatusNotFound, struct {
 		frame
 
-		Message message
-	}{s.frame(r, "Order not found"), message{
-		"We can’t find this order",
-		"The link may be incomplete. It is in the mail that we sent you when you ordered: open it from there, whole.",
+		Message notice
+	}{s.frame(r, say("Order not found")), notice{
+		Heading: say("We can’t find this order"),
+		Text:    say("The link may be incomplete. It is in the mail that we sent you when you ordered: open it from there, whole."),
+		Find:    true,
 	}})
 }
 
 func (s *site) cancelOrder(w http.ResponseWriter, r *http.Request) error {
-	if err := parseForm(w, r); err != nil {
+	if err := s.parseForm(w, r); err != nil {
 		return err
 	}
 	token := r.PostForm.Get("token")

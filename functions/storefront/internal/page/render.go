@@ -5,12 +5,10 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"path"
 	"strings"
-	"time"
-
-	"github.com/orderflow-project/orderflow/events"
 )
 
 //go:embed templates
@@ -18,33 +16,48 @@ var templateFiles embed.FS
 
 // frame is what every page has around it.
 type frame struct {
-	Title string
+	Title phrase
 	// Basket is the number of pieces in the customer's basket.
 	Basket int
 	// Private pages are not for search engines.
 	Private bool
+	// Back is where a customer who chooses another language is now.
+	Back string
 }
 
-// templates are the pages by name, each with the layout around it.
-type templates map[string]*template.Template
+// templates are the pages by language and name, each with the layout around it.
+type templates map[*tongue]map[string]*template.Template
 
-func loadTemplates(static assets) (templates, error) {
-	functions := template.FuncMap{
+func loadTemplates(static assets, tongues []*tongue) (templates, error) {
+	loaded := templates{}
+	for _, one := range tongues {
+		pages, err := loadPages(static, one)
+		if err != nil {
+			return nil, err
+		}
+		loaded[one] = pages
+	}
+	return loaded, nil
+}
+
+func pageNames() []string {
+	return []string{"home", "products", "product", "basket", "checkout", "order", "receipt", "find-order", "message"}
+}
+
+func loadPages(static assets, in *tongue) (map[string]*template.Template, error) {
+	functions := in.functions()
+	maps.Copy(functions, template.FuncMap{
 		"asset":    static.url,
-		"slug":     strings.ToLower,
+		"picture":  func(sku string) string { return static.url("products/" + strings.ToLower(sku) + ".svg") },
 		"input":    newInput,
 		"optional": newOptional,
-		"picture":  func(sku string) string { return static.url("products/" + strings.ToLower(sku) + ".svg") },
-		"money":    formatMoney,
-		"machine":  func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-		"moment":   func(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") },
-	}
+	})
 	layout, err := template.New("layout.html").Funcs(functions).ParseFS(templateFiles, "templates/layout.html", "templates/card.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
 	}
-	loaded := templates{}
-	for _, name := range []string{"home", "product", "basket", "checkout", "order", "message"} {
+	loaded := map[string]*template.Template{}
+	for _, name := range pageNames() {
 		page, err := layout.Clone()
 		if err != nil {
 			return nil, fmt.Errorf("clone layout: %w", err)
@@ -58,9 +71,9 @@ func loadTemplates(static assets) (templates, error) {
 
 // render makes the whole page before it sends any of it: half a page can't be
 // taken back.
-func (t templates) render(w http.ResponseWriter, name string, status int, data any) error {
+func (t templates) render(w http.ResponseWriter, in *tongue, name string, status int, data any) error {
 	var page bytes.Buffer
-	if err := t[name].Execute(&page, data); err != nil {
+	if err := t[in][name].Execute(&page, data); err != nil {
 		return fmt.Errorf("render %s: %w", name, err)
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -74,14 +87,6 @@ func (t templates) render(w http.ResponseWriter, name string, status int, data a
 
 // ignore drops the error of a client that has left in the middle of its page.
 func ignore(error) error { return nil }
-
-// formatMoney writes an amount as shops do.
-func formatMoney(m events.Money) string {
-	if m.Currency == "EUR" {
-		return "€" + strings.TrimPrefix(m.String(), "EUR ")
-	}
-	return m.String()
-}
 
 // input is a text field of a form, as the template "field" shows it.
 type input struct {

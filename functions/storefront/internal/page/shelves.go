@@ -24,9 +24,11 @@ func (i item) SoldOut() bool { return i.Available <= 0 }
 
 // shelf is the articles of one category.
 type shelf struct {
-	Name  string
-	Line  string
-	Items []item
+	// Category is what the catalogue calls it, and Title what its customers do.
+	Category string
+	Title    phrase
+	Line     phrase
+	Items    []item
 }
 
 // shelves sorts articles into their categories, both in the catalogue's order.
@@ -37,41 +39,44 @@ func shelves(products []catalogue.Product) []shelf {
 		i, known := at[product.Category]
 		if !known {
 			i, at[product.Category] = len(all), len(all)
-			all = append(all, shelf{Name: product.Category, Line: shelfLine(product.Category)})
+			all = append(all, newShelf(product.Category))
 		}
 		all[i].Items = append(all[i].Items, item{product})
 	}
 	return all
 }
 
-func shelfLine(category string) string {
+// newShelf says of the shop's categories what it has to say. One that is new is
+// called what the catalogue calls it.
+func newShelf(category string) shelf {
+	one := shelf{Category: category, Title: verbatim(category)}
 	switch category {
 	case "Coffee":
-		return "Roasted on Tuesdays, posted on Wednesdays."
+		one.Title, one.Line = say("Coffee"), say("Roasted on Tuesdays, posted on Wednesdays.")
 	case "Tea":
-		return "For the hours that don’t need an edge."
+		one.Title, one.Line = say("Tea"), say("For the hours that don’t need an edge.")
 	case "Brewing":
-		return "A few good tools, bought once."
+		one.Title, one.Line = say("Brewing"), say("A few good tools, bought once.")
 	case "Table":
-		return "What to set out with it."
+		one.Title, one.Line = say("Table"), say("What to set out with it.")
 	}
-	return ""
+	return one
 }
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) error {
-	products, err := s.Catalogue.List(r.Context())
+	products, err := s.Catalogue.List(r.Context(), s.tongueOf(r).Code())
 	if err != nil {
 		return err
 	}
-	return s.pages.render(w, "home", http.StatusOK, struct {
+	return s.show(w, r, "home", http.StatusOK, struct {
 		frame
 
 		Shelves []shelf
-	}{s.frame(r, "Coffee and tea for the small hours"), shelves(products)})
+	}{s.frame(r, say("Coffee and tea for the small hours")), shelves(products)})
 }
 
 func (s *site) product(w http.ResponseWriter, r *http.Request) error {
-	products, err := s.Catalogue.List(r.Context())
+	products, err := s.Catalogue.List(r.Context(), s.tongueOf(r).Code())
 	if err != nil {
 		return err
 	}
@@ -80,12 +85,13 @@ func (s *site) product(w http.ResponseWriter, r *http.Request) error {
 		return problem.NotFound()
 	}
 	one := products[at]
-	return s.pages.render(w, "product", http.StatusOK, struct {
+	return s.show(w, r, "product", http.StatusOK, struct {
 		frame
 
 		Item   item
+		Shelf  shelf
 		Others []item
-	}{s.frame(r, one.Name), item{one}, neighbours(products, at)})
+	}{s.frame(r, verbatim(one.Name)), item{one}, newShelf(one.Category), neighbours(products, at)})
 }
 
 // neighbours are the next three articles, round to the first again.

@@ -30,6 +30,11 @@ type Parts struct {
 	Tokens    tokens
 	Limiter   *guard.Limiter
 	Logger    *slog.Logger
+	// Finders bounds how often a client may ask for the link to an order.
+	Finders *guard.Limiter
+	Now     func() time.Time
+	// BodyTimeout bounds how long a form may take to arrive.
+	BodyTimeout time.Duration
 	// Secure says that customers come by https.
 	Secure bool
 }
@@ -38,8 +43,9 @@ type Parts struct {
 type site struct {
 	Parts
 
-	pages  templates
-	static assets
+	pages   templates
+	static  assets
+	tongues []*tongue
 }
 
 // timeout bounds the making of a page.
@@ -51,11 +57,15 @@ func New(parts Parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages, err := loadTemplates(static)
+	tongues, err := loadTongues()
 	if err != nil {
 		return nil, err
 	}
-	s := &site{Parts: parts, pages: pages, static: static}
+	pages, err := loadTemplates(static, tongues)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{Parts: parts, pages: pages, static: static, tongues: tongues}
 	return s.routes(), nil
 }
 
@@ -65,6 +75,7 @@ func (s *site) routes() http.Handler {
 	for pattern, handle := range map[string]handler{
 		"GET /static/":             s.asset,
 		"GET /{$}":                 s.home,
+		"GET /products":            s.products,
 		"GET /products/{sku}":      s.product,
 		"GET /basket":              s.basket,
 		"POST /basket":             s.addToBasket,
@@ -72,7 +83,11 @@ func (s *site) routes() http.Handler {
 		"GET /checkout":            s.checkout,
 		"POST /checkout":           s.placeOrder,
 		"GET /orders/{id}":         s.order,
+		"GET /orders/{id}/receipt": s.receipt,
 		"POST /orders/{id}/cancel": s.cancelOrder,
+		"GET /find-order":          s.findOrder,
+		"POST /find-order":         s.sendLink,
+		"POST /language":           s.chooseLanguage,
 		"/":                        func(http.ResponseWriter, *http.Request) error { return problem.NotFound() },
 	} {
 		mux.Handle(pattern, s.answer(handle))
@@ -100,39 +115,49 @@ func (s *site) fail(w http.ResponseWriter, r *http.Request, err error) {
 		s.Logger.ErrorContext(r.Context(), "page", "route", r.Pattern, "status", answer.Status, "error", err.Error())
 	}
 	answer.Headers(w.Header())
-	err = s.pages.render(w, "message", answer.Status, struct {
+	err = s.show(w, r, "message", answer.Status, struct {
 		frame
 
-		Message message
-	}{s.frame(r, answer.Title), messageFor(answer)})
+		Message notice
+	}{s.frame(r, say(answer.Title)), noticeFor(answer)})
 	if err != nil {
 		s.Logger.ErrorContext(r.Context(), "page", "route", r.Pattern, "error", err.Error())
 		http.Error(w, answer.Title, answer.Status)
 	}
 }
 
-func (s *site) frame(r *http.Request, title string) frame {
-	return frame{Title: title, Basket: readBasket(r).Count()}
+func (s *site) frame(r *http.Request, title phrase) frame {
+	return frame{Title: title, Basket: readBasket(r).Count(), Back: ownPath(r.URL.RequestURI())}
 }
 
-// message is an error in words.
-type message struct {
-	Heading, Text string
+// show renders a page in the language of who asks for it.
+func (s *site) show(w http.ResponseWriter, r *http.Request, name string, status int, data any) error {
+	in := s.tongueOf(r)
+	w.Header().Set("Content-Language", in.Code())
+	w.Header().Add("Vary", "Accept-Language, Cookie")
+	return s.pages.render(w, in, name, status, data)
 }
 
-func messageFor(p problem.Problem) message {
+// notice is an error in words.
+type notice struct {
+	Heading, Text phrase
+	// Find says that the way to a lost order is of use.
+	Find bool
+}
+
+func noticeFor(p problem.Problem) notice {
 	if p.Type == problem.Unsure().Type {
-		return message{"We lost the thread", "Your order may have come through, or not. Please go back and send the form again: one form is one order, however often it is sent."}
+		return notice{Heading: say("We lost the thread"), Text: say("Your order may have come through, or not. Please go back and send the form again: one form is one order, however often it is sent.")}
 	}
 	switch p.Status {
 	case http.StatusNotFound:
-		return message{"Nothing on this shelf", "The page you asked for isn’t here. It may have moved, or the address lost a letter on the way."}
+		return notice{Heading: say("Nothing on this shelf"), Text: say("The page you asked for isn’t here. It may have moved, or the address lost a letter on the way.")}
 	case http.StatusServiceUnavailable:
-		return message{"Closed for a moment", "Something behind the counter is catching its breath. Please try again in a few seconds."}
+		return notice{Heading: say("Closed for a moment"), Text: say("Something behind the counter is catching its breath. Please try again in a few seconds.")}
 	case http.StatusTooManyRequests:
-		return message{"One at a time, please", "That was a lot of orders in a short while. Nothing was lost: wait a minute, then send this one again."}
+		return notice{Heading: say("One at a time, please"), Text: say("That was a lot in a short while. Nothing was lost: wait a minute, then send it again.")}
 	case http.StatusInternalServerError:
-		return message{"Something spilled", "That’s our fault, and we’ve made a note of it. Please try again; if it happens twice, come back a little later."}
+		return notice{Heading: say("Something spilled"), Text: say("That’s our fault, and we’ve made a note of it. Please try again; if it happens twice, come back a little later.")}
 	}
-	return message{p.Title, p.Detail}
+	return notice{Heading: say(p.Title), Text: say(p.Detail)}
 }

@@ -9,61 +9,74 @@ import (
 func tell(v order.View) story {
 	switch v.Status {
 	case events.StatusPlaced:
-		return story{Heading: "We have your order", Text: "Your card is being checked. This page keeps up by itself."}
+		return story{Heading: say("We have your order"), Text: say("Your card is being checked. This page keeps up by itself.")}
 	case events.StatusPaymentVerified:
-		return story{Heading: "Your card is good", Text: "Now we’re taking your things off the shelf."}
+		return story{Heading: say("Your card is good"), Text: say("Now we’re taking your things off the shelf.")}
 	case events.StatusInventoryUpdated:
-		return story{Heading: "Everything is set aside", Text: "Your parcel is being packed and labelled."}
+		return story{Heading: say("Everything is set aside"), Text: say("Your parcel is being packed and labelled.")}
 	case events.StatusShipped:
 		return story{
-			Heading: "It’s on its way", Text: "Your parcel has left the house.",
-			Money: "Your card was charged " + formatMoney(v.Total) + "." + givenBack(v),
+			Heading: say("It’s on its way"), Text: say("Your parcel has left the house."),
+			Money: charged(v),
 		}
 	case events.StatusCancelled:
-		return story{Heading: "This order is cancelled", Text: why(v.CancelReason), Money: whatOfTheMoney(v)}
+		return story{Heading: say("This order is cancelled"), Text: why(v.CancelReason), Money: whatOfTheMoney(v)}
 	}
-	return story{Heading: "We have your order"}
+	return story{Heading: say("We have your order")}
 }
 
-// givenBack tells of what returns have given back.
-func givenBack(v order.View) string {
+// charged tells what the card was charged, and what returns have given back.
+func charged(v order.View) phrase {
 	if back := v.Refunded(); back.Amount > 0 {
-		return " " + formatMoney(back) + " of it goes back to your card."
+		return say("Your card was charged %s. %s of it goes back to your card.", v.Total, back)
 	}
-	return ""
+	return say("Your card was charged %s.", v.Total)
 }
 
-func why(reason events.Reason) string {
+func why(reason events.Reason) phrase {
 	switch reason {
 	case events.ReasonPaymentDeclined:
-		return "The bank declined the card, so we didn’t pack anything. You’re welcome to try another one."
+		return say("The bank declined the card, so we didn’t pack anything. You’re welcome to try another one.")
 	case events.ReasonPaymentExpired:
-		return "The bank’s approval ran out before we could ship."
+		return say("The bank’s approval ran out before we could ship.")
 	case events.ReasonOutOfStock:
-		return "Somebody was faster: there isn’t enough left for all of it, and we don’t send half orders."
+		return say("Somebody was faster: there isn’t enough left for all of it, and we don’t send half orders.")
 	case events.ReasonCustomerRequest:
-		return "As you wished."
+		return say("As you wished.")
 	case events.ReasonOperatorRequest:
-		return "We looked at it, and can’t send it. Reply to our mail if you don’t know why."
+		return say("We looked at it, and can’t send it. Reply to our mail if you don’t know why.")
 	}
-	return "Nothing will be sent."
+	return say("Nothing will be sent.")
 }
 
-func whatOfTheMoney(v order.View) string {
+func whatOfTheMoney(v order.View) phrase {
 	if v.Payment == nil {
-		return "Nothing was charged."
+		return say("Nothing was charged.")
 	}
 	switch v.Payment.State {
 	case "authorised":
-		return formatMoney(v.Total) + " is reserved on your card and is being released now."
+		return say("%s is reserved on your card and is being released now.", v.Total)
 	case "voided":
-		return "The " + formatMoney(v.Total) + " reserved on your card has been released. Nothing was charged."
+		return say("The %s reserved on your card has been released. Nothing was charged.", v.Total)
 	case "captured":
-		return formatMoney(v.Total) + " was charged and is being paid back now."
+		return say("%s was charged and is being paid back now.", v.Total)
 	case "refunded":
-		return formatMoney(v.Total) + " has been paid back to your card."
+		return say("%s has been paid back to your card.", v.Total)
 	}
-	return "Nothing was charged."
+	return say("Nothing was charged.")
+}
+
+// paid says what a receipt must: whether the money has changed hands.
+func paid(v order.View) phrase {
+	switch {
+	case v.Status == events.StatusCancelled:
+		return whatOfTheMoney(v)
+	case v.Payment != nil && v.Payment.State == "captured":
+		return say("Paid by card: %s.", v.Total)
+	case v.Payment != nil && v.Payment.State == "refunded":
+		return say("%s has been paid back to your card.", v.Total)
+	}
+	return say("Not paid yet: your card is charged when the parcel ships.")
 }
 
 // steps are the stations of an order that goes well, as far as it got, and the
@@ -91,12 +104,12 @@ func steps(v order.View) []step {
 		all = append(all, shown)
 	}
 	if stopped, cancelled := reached[events.StatusCancelled]; cancelled {
-		all = append(all, step{Title: "Cancelled", Text: "Nothing will be sent.", At: stopped.At, State: "stopped"})
+		all = append(all, step{Title: say("Cancelled"), Text: say("Nothing will be sent."), At: stopped.At, State: "stopped"})
 	}
 	for _, one := range v.Timeline {
 		if one.Returned() {
-			text := formatMoney(events.Money{Amount: one.Refund, Currency: v.Total.Currency}) + " goes back to your card."
-			all = append(all, step{Title: "Taken back", Text: text, At: one.At, State: "done"})
+			text := say("%s goes back to your card.", events.Money{Amount: one.Refund, Currency: v.Total.Currency})
+			all = append(all, step{Title: say("Taken back"), Text: text, At: one.At, State: "done"})
 		}
 	}
 	return all
@@ -105,14 +118,14 @@ func steps(v order.View) []step {
 // station is a status on the way of an order, before and after it is reached.
 type station struct {
 	status             events.Status
-	coming, done, text string
+	coming, done, text phrase
 }
 
 func stations() []station {
 	return []station{
-		{events.StatusPlaced, "Order", "Order placed", "We wrote it down, and ask your bank."},
-		{events.StatusPaymentVerified, "Checking your card", "Payment approved", "The bank holds the amount until we ship. A mail is on its way to you."},
-		{events.StatusInventoryUpdated, "Setting things aside", "Set aside for you", "Everything you ordered is off the shelf."},
-		{events.StatusShipped, "Packing and shipping", "Handed to the carrier", "Packed, labelled, and out of the door."},
+		{events.StatusPlaced, say("Order"), say("Order placed"), say("We wrote it down, and ask your bank.")},
+		{events.StatusPaymentVerified, say("Checking your card"), say("Payment approved"), say("The bank holds the amount until we ship. A mail is on its way to you.")},
+		{events.StatusInventoryUpdated, say("Setting things aside"), say("Set aside for you"), say("Everything you ordered is off the shelf.")},
+		{events.StatusShipped, say("Packing and shipping"), say("Handed to the carrier"), say("Packed, labelled, and out of the door.")},
 	}
 }

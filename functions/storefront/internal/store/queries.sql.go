@@ -183,12 +183,12 @@ with placed as (
     values ($1, $2, 'placed', $3, $4, $5, now(), now())
     returning placed_at
 ), contact as (
-    insert into order_contacts (order_id, name, email, line1, line2, city, postal_code, country)
-    values ($1, $6, $7, $8, $9, $10, $11, $12)
+    insert into order_contacts (order_id, name, email, line1, line2, city, postal_code, country, language)
+    values ($1, $6, $7, $8, $9, $10, $11, $12, $13)
 ), lines as (
     insert into order_lines (order_id, line, sku, name, quantity, price_amount)
-    select $1, unnest($13::int[]), unnest($14::text[]), unnest($15::text[]), unnest($16::int[]),
-           unnest($17::bigint[])
+    select $1, unnest($14::int[]), unnest($15::text[]), unnest($16::text[]), unnest($17::int[]),
+           unnest($18::bigint[])
 )
 select placed_at from placed
 `
@@ -206,6 +206,7 @@ type InsertOrderParams struct {
 	City          string
 	PostalCode    string
 	Country       string
+	Language      string
 	Lines         []int32
 	Skus          []string
 	Names         []string
@@ -228,6 +229,7 @@ func (q *Queries) InsertOrder(ctx context.Context, arg InsertOrderParams) (time.
 		arg.City,
 		arg.PostalCode,
 		arg.Country,
+		arg.Language,
 		arg.Lines,
 		arg.Skus,
 		arg.Names,
@@ -298,6 +300,35 @@ func (q *Queries) ListLines(ctx context.Context, orderID uuid.UUID) ([]ListLines
 			&i.Quantity,
 			&i.PriceAmount,
 		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listProductTexts = `-- name: ListProductTexts :many
+select sku, description from product_texts where language = $1
+`
+
+type ListProductTextsRow struct {
+	Sku         string
+	Description string
+}
+
+func (q *Queries) ListProductTexts(ctx context.Context, language string) ([]ListProductTextsRow, error) {
+	rows, err := q.db.Query(ctx, listProductTexts, language)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListProductTextsRow
+	for rows.Next() {
+		var i ListProductTextsRow
+		if err := rows.Scan(&i.Sku, &i.Description); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -395,4 +426,23 @@ func (q *Queries) ListTimeline(ctx context.Context, orderID uuid.UUID) ([]ListTi
 		return nil, err
 	}
 	return items, nil
+}
+
+const requestLink = `-- name: RequestLink :exec
+insert into order_link_requests (number, email_sha256, language, requested_at)
+values ($1, $2, $3, now())
+on conflict (number, email_sha256) do update set language = excluded.language
+`
+
+type RequestLinkParams struct {
+	Number      string
+	EmailSha256 []byte
+	Language    string
+}
+
+// Does the same whether or not there is such an order. Asked twice before anybody
+// has looked, it is asked once.
+func (q *Queries) RequestLink(ctx context.Context, arg RequestLinkParams) error {
+	_, err := q.db.Exec(ctx, requestLink, arg.Number, arg.EmailSha256, arg.Language)
+	return err
 }

@@ -2,6 +2,7 @@ package memdb
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -19,11 +20,13 @@ type Product struct {
 type Contact struct {
 	OrderID                                              uuid.UUID
 	Name, Email, Line1, Line2, City, PostalCode, Country string
+	Language                                             string
 }
 
 func (c Contact) check() error {
 	code := c.Country
 	return checks{
+		{"language_is_a_code", c.Language == "" || len(c.Language) == 2 && strings.Trim(c.Language, "abcdefghijklmnopqrstuvwxyz") == ""},
 		{"order_contacts_country_check", len(code) == 2 && code[0] >= 'A' && code[0] <= 'Z' && code[1] >= 'A' && code[1] <= 'Z'},
 	}.err()
 }
@@ -55,7 +58,7 @@ func storefrontStatements() []statement {
 	return []statement{
 		{"storefront FindProducts", "bc3f650d5cbd", findProducts},
 		{"storefront FindKey", "423dc6936825", findKey},
-		{"storefront InsertOrder", "869723347164", insertOrder},
+		{"storefront InsertOrder", "17d215281c40", insertOrder},
 		{"storefront ClaimKey", "3c5e7f885d20", claimKey},
 		{"orderlog describeOrder", "2a3ad7f6ca1d", describeOrder},
 		{"orderlog listLines", "9ab932c48361", listLines},
@@ -105,11 +108,11 @@ func insertOrder(tx *Tx, args []any) (result, error) {
 	if _, there := tx.db.numbers.get(tx, o.Number); there {
 		return result{}, violation(unique, "orders_number_key")
 	}
-	contact := Contact{o.ID, text(args, 5), text(args, 6), text(args, 7), text(args, 8), text(args, 9), text(args, 10), text(args, 11)}
+	contact := Contact{o.ID, text(args, 5), text(args, 6), text(args, 7), text(args, 8), text(args, 9), text(args, 10), text(args, 11), text(args, 12)}
 	if err := contact.check(); err != nil {
 		return result{}, err
 	}
-	lines, err := linesOf(tx, o.ID, args[12:])
+	lines, err := linesOf(tx, o.ID, args[13:])
 	if err != nil {
 		return result{}, err
 	}

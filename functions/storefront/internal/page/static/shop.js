@@ -21,10 +21,10 @@ async function add(form) {
   if (!response.ok) throw new Error(`basket: ${response.status}`);
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   document.querySelector("[data-basket-count]").replaceWith(page.querySelector("[data-basket-count]"));
-  announce(`${form.dataset.add} is in your basket.`);
+  announce(document.body.dataset.inBasket.replace("%s", () => form.dataset.add));
   const button = form.querySelector("button");
   const label = button.innerHTML;
-  button.textContent = "Added ✓";
+  button.textContent = document.body.dataset.added;
   setTimeout(() => { button.innerHTML = label; }, 1600);
 }
 
@@ -45,6 +45,11 @@ for (const form of document.querySelectorAll("form[data-once]")) {
     if (button.getAttribute("aria-disabled") === "true") event.preventDefault();
     button.setAttribute("aria-disabled", "true");
   });
+}
+
+for (const button of document.querySelectorAll("button[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
 }
 
 // A page that comes back from the browser's memory has its buttons back, too.

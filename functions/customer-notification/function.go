@@ -4,6 +4,7 @@
 //	order-shipped | order-cancelled -> one mail each
 //	order-returned                  -> one mail for each return
 //	order-placed | inventory-updated -> taken note of
+//	dev.knative.sources.ping        -> the links to orders that customers ask for
 //
 // An order is confirmed once its money is secured, a moment after it is placed:
 // a customer whose card is declined hears of that alone, and not of an order
@@ -22,6 +23,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/mail"
 	"net/url"
 	"strings"
@@ -51,13 +53,53 @@ type Config struct {
 	WebhookKey string `env:"SENDGRID_WEBHOOK_KEY"`
 	// EvidenceWait is how long that is.
 	EvidenceWait time.Duration `env:"MAIL_EVIDENCE_WAIT" envDefault:"2m"`
-	// Locale is the language of the mails.
+	// Locale is the language of the mails about orders whose customer named none.
 	Locale string `env:"MAIL_LOCALE" envDefault:"en"`
 }
 
 // New makes the function, the way func calls it.
 func New() *stage.Function {
-	return stage.New("customer-notification", stage.Rules(rules))
+	return stage.New("customer-notification", build)
+}
+
+// build has the events handled by their rules, and the ping by the post of links.
+func build(ctx context.Context, env stage.Env) (http.Handler, error) {
+	settings, err := config.Parse[Config](env.Environment)
+	if err != nil {
+		return nil, err
+	}
+	n, err := newNotifier(env, settings)
+	if err != nil {
+		return nil, err
+	}
+	events, err := stage.Rules(func(context.Context, stage.Env) ([]stage.Rule, error) { return rules(n), nil })(ctx, env)
+	if err != nil {
+		return nil, err
+	}
+	return &handler{Handler: events, links: &linkPost{n}}, nil
+}
+
+// handler tells pings from events.
+type handler struct {
+	http.Handler
+
+	links *linkPost
+}
+
+// ServeHTTP answers a delivery. A PingSource sends its event's type as a header.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Header.Get("Ce-Type") == pingType {
+		h.links.ServeHTTP(w, r)
+		return
+	}
+	h.Handler.ServeHTTP(w, r)
+}
+
+// Close ends what the events' handler has running.
+func (h *handler) Close() {
+	if running, closes := h.Handler.(interface{ Close() }); closes {
+		running.Close()
+	}
 }
 
 // evidenceWait is 0 where no evidence will ever come.
@@ -68,15 +110,7 @@ func (c Config) evidenceWait() time.Duration {
 	return c.EvidenceWait
 }
 
-func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
-	settings, err := config.Parse[Config](env.Environment)
-	if err != nil {
-		return nil, err
-	}
-	n, err := newNotifier(env, settings)
-	if err != nil {
-		return nil, err
-	}
+func rules(n *notifier) []stage.Rule {
 	return []stage.Rule{
 		notes[events.OrderPlaced](),
 		tells[events.PaymentVerified](n),
@@ -84,7 +118,7 @@ func rules(_ context.Context, env stage.Env) ([]stage.Rule, error) {
 		tells[events.OrderShipped](n),
 		tells[events.OrderCancelled](n),
 		tells[events.OrderReturned](n),
-	}, nil
+	}
 }
 
 // tells is the rule for an event that customers hear of. All of it happens
@@ -125,12 +159,12 @@ func newNotifier(env stage.Env, settings Config) (*notifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	letters, err := letter.NewWriter(settings.Locale)
+	letters, err := letter.NewWriters(settings.Locale)
 	if err != nil {
 		return nil, err
 	}
 	if from.Name == "" {
-		from.Name = letters.Shop()
+		from.Name = letters.In(settings.Locale).Shop()
 	}
 	return &notifier{
 		pool: env.Pool, letters: letters, post: sendgrid.NewClient(settings.SendGrid),

@@ -69,7 +69,7 @@ type sender interface {
 // notifier tells customers about their orders.
 type notifier struct {
 	pool    postgres.Pool
-	letters *letter.Writer
+	letters *letter.Writers
 	post    sender
 	from    mail.Address
 	shop    *url.URL
@@ -93,6 +93,8 @@ type attempt struct {
 	order  uuid.UUID
 	news   letter.News
 	number int32
+	// language is set where it isn't the order's own.
+	language string
 }
 
 // tell sends the mail that an event calls for, unless it has been sent.
@@ -178,34 +180,38 @@ func (n *notifier) whyNot(ctx context.Context, order uuid.UUID, change letter.Ch
 // on its way is seen through all the same, since to break off is not to know what
 // became of it. The client has its own deadline.
 func (n *notifier) send(ctx context.Context, a attempt) (messageID string, err error) {
-	order, to, err := n.find(ctx, a)
+	order, to, language, err := n.find(ctx, a)
 	if err != nil {
 		return "", err
 	}
-	written, err := n.letters.Write(a.news, order)
+	if a.language != "" {
+		language = a.language
+	}
+	written, err := n.letters.In(language).Write(a.news, order)
 	if err != nil {
 		return "", err
 	}
 	return n.post.Send(context.WithoutCancel(ctx), mailOf(a.news.Change, a.order, n.from, to, written))
 }
 
-// find reads the order and whom to write to, if it is to be done at all.
-func (n *notifier) find(ctx context.Context, a attempt) (letter.Order, mail.Address, error) {
+// find reads the order, whom to write to and in which language, if it is to be done
+// at all.
+func (n *notifier) find(ctx context.Context, a attempt) (letter.Order, mail.Address, string, error) {
 	ctx, cancel := context.WithTimeout(ctx, findTime)
 	defer cancel()
 	queries := store.New(n.pool)
 	row, err := queries.FindOrder(ctx, store.FindOrderParams{OrderID: a.order, LeaseSeconds: n.lease()})
 	if err != nil {
-		return letter.Order{}, mail.Address{}, fmt.Errorf("find order: %w", err)
+		return letter.Order{}, mail.Address{}, "", fmt.Errorf("find order: %w", err)
 	}
 	if err := sendable(a.news.Change, row); err != nil {
-		return letter.Order{}, mail.Address{}, err
+		return letter.Order{}, mail.Address{}, "", err
 	}
 	lines, err := queries.ListLines(ctx, a.order)
 	if err != nil {
-		return letter.Order{}, mail.Address{}, fmt.Errorf("list lines: %w", err)
+		return letter.Order{}, mail.Address{}, "", fmt.Errorf("list lines: %w", err)
 	}
-	return orderOf(row, lines, n.link(a.order)), mail.Address{Name: row.Name, Address: row.Email}, nil
+	return orderOf(row, lines, n.link(a.order)), mail.Address{Name: row.Name, Address: row.Email}, row.Language, nil
 }
 
 // sendable tells whether a mail is to be sent, and can be, or why not.

@@ -57,7 +57,7 @@ func TestRefusalIsLogged(t *testing.T) {
 	pool, written := postgrestest.New(t), make(lines, 10)
 	f := stage.New("customer-notification", func(ctx context.Context, env stage.Env) (http.Handler, error) {
 		env.Logger = slog.New(slog.NewJSONHandler(written, nil))
-		return stage.Rules(rules)(ctx, env)
+		return build(ctx, env)
 	})
 	address := stagetest.Run(t, f, map[string]string{
 		"DATABASE_URL": pool.Config().ConnString(), "SENDGRID_HOST": server.URL, "SENDGRID_API_KEY": "SG.for-tests",

@@ -74,10 +74,67 @@ select o.number, o.status,
        o.total_amount, o.currency, (c.order_id is not null)::boolean as has_contact,
        coalesce(c.name, '')::text as name, coalesce(c.email, '')::text as email,
        coalesce(c.line1, '')::text as line1, coalesce(c.line2, '')::text as line2, coalesce(c.city, '')::text as city,
-       coalesce(c.postal_code, '')::text as postal_code, coalesce(c.country, '')::text as country
+       coalesce(c.postal_code, '')::text as postal_code, coalesce(c.country, '')::text as country,
+       coalesce(c.language, '')::text as language
 from orders o
 left join order_contacts c on c.order_id = o.id
 where o.id = @order_id;
 
 -- name: ListLines :many
 select sku, name, quantity, price_amount from order_lines where order_id = @order_id order by line;
+
+-- name: TakeLinkRequests :execrows
+-- Takes the requests for links to orders, and has a mail sent for each that names
+-- an order and its address. Nobody gets more than one in the pause, however often
+-- somebody asks. Whoever is sent one just now is sent that.
+with asked as (
+    delete from order_link_requests
+    where (number, email_sha256) in (
+        select number, email_sha256 from order_link_requests order by requested_at limit 500 for update skip locked
+    )
+    returning number, email_sha256, language, requested_at
+), due as (
+    insert into order_link_mails (order_id, language, state, requested_at)
+    select o.id, asked.language, 'due', asked.requested_at
+    from asked
+    join orders o on o.number = asked.number
+    join order_contacts c on c.order_id = o.id and sha256(convert_to(lower(c.email collate "C"), 'UTF8')) = asked.email_sha256
+    on conflict (order_id) do update
+    set state = 'due', language = excluded.language, requested_at = excluded.requested_at, claimed_at = null, last_error = null
+    where order_link_mails.state <> 'due'
+      and order_link_mails.requested_at < excluded.requested_at - make_interval(secs => @pause_seconds::float8)
+)
+select from asked;
+
+-- name: ClaimLinkMail :one
+-- Takes the right to send the mail that has waited longest. One whose attempt
+-- failed, or whose function died, is to be had again after the lease.
+update order_link_mails
+set claimed_at = clock_timestamp(), attempts = attempts + 1
+where order_id = (
+    select order_id from order_link_mails
+    where state = 'due'
+      and coalesce(claimed_at < clock_timestamp() - make_interval(secs => @lease_seconds::float8), true)
+    order by requested_at
+    limit 1
+    for update skip locked
+)
+returning order_id, language, attempts;
+
+-- name: MarkLinkSent :exec
+update order_link_mails
+set state = 'sent', message_id = @message_id::text, sent_at = clock_timestamp(), last_error = null
+where order_id = @order_id;
+
+-- name: RefuseLink :exec
+update order_link_mails set state = 'refused', last_error = @reason::text
+where order_id = @order_id and state = 'due' and attempts = @attempts;
+
+-- name: NoteLinkFailure :exec
+update order_link_mails set last_error = @reason::text
+where order_id = @order_id and state = 'due' and attempts = @attempts;
+
+-- name: ExpireLinkMails :execrows
+-- Who asked so long ago has asked again, or doesn't wait any more.
+update order_link_mails set state = 'refused', last_error = coalesce(last_error, 'never tried') || ' (given up for its age)'
+where state = 'due' and requested_at < now() - make_interval(secs => @age_seconds::float8);

@@ -58,6 +58,8 @@ var errConfirming = errors.New("the order's confirmation is being sent")
 // claimed before it looks at its order: so one of the two sees the other.
 func timely(change letter.Change, s standing) error {
 	switch {
+	case change == letter.Link:
+		return nil // asked for by hand, and at any time
 	case change != letter.Placed && s.confirming:
 		return errConfirming
 	case change == letter.Placed && s.status == events.StatusCancelled:

@@ -113,7 +113,12 @@ func readBooks(ctx context.Context, tx pgx.Tx) (books, error) {
 	err = each(ctx, tx, `
 		select n.order_id::text, n.change, n.state, n.uncertain, n.state = 'sending' and n.last_error is null,
 		       coalesce(n.message_id, ''), coalesce(n.refused_for, ''), coalesce(c.email, '')
-		from notifications n left join order_contacts c on c.order_id = n.order_id`,
+		from notifications n left join order_contacts c on c.order_id = n.order_id
+		union all
+		-- A link may be asked for again: of its mails as many may have arrived as were tried.
+		select m.order_id::text, 'order-link', case m.state when 'sent' then m.state else 'due' end, m.attempts - 1, true,
+		       coalesce(m.message_id, ''), '', coalesce(c.email, '')
+		from order_link_mails m left join order_contacts c on c.order_id = m.order_id`,
 		[]any{&id, &change, &m.state, &m.uncertain, &m.underway, &m.messageID, &m.refusedFor, &m.email},
 		func() { b.mails[mailKey(id, change)] = m })
 	if err != nil {

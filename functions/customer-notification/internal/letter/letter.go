@@ -14,7 +14,8 @@ import (
 )
 
 // Change is what happened to an order that its customer is told about. Its
-// value is the name of the event: "order-returned/2" is an order's second return.
+// value is the name of the event, but for Link: "order-returned/2" is an order's second
+// return.
 type Change string
 
 // kind is what sort of change it is, whichever time it happens.
@@ -26,7 +27,12 @@ const (
 	Shipped   Change = "order-shipped"
 	Cancelled Change = "order-cancelled"
 	Returned  Change = "order-returned"
+	// Link is no change: the customer has asked for the link to the order.
+	Link Change = "order-link"
 )
+
+// Changes lists what there are letters for.
+func Changes() []Change { return []Change{Placed, Shipped, Cancelled, Returned, Link} }
 
 // News is what is to be told, besides the order itself.
 type News struct {
@@ -125,13 +131,13 @@ func (w *Writer) Write(news News, order Order) (Letter, error) {
 		return Letter{}, fmt.Errorf("write letter: %w", err)
 	}
 	speech := &speech{words: words, said: said{
-		News: plainNews(news), Name: PlainName(order.Name), Number: order.Number, Total: price(order.Total),
-		Short: shortLines(news.Short, order.Lines), Refund: price(news.Refund), Returned: returnedLines(news.Returned, order.Lines),
+		News: plainNews(news), Name: PlainName(order.Name), Number: order.Number, Total: w.language.Money(order.Total),
+		Short: shortLines(news.Short, order.Lines), Refund: w.language.Money(news.Refund), Returned: returnedLines(news.Returned, order.Lines),
 	}}
 	page := speech.page()
-	page.Language, page.Number, page.Link = w.language.String(), order.Number, order.Link
-	page.Lines, page.Total = lines, price(order.Total)
-	if kind := news.Change.kind(); kind != Cancelled && kind != Returned {
+	page.Language, page.Number, page.Link = w.language.Code(), order.Number, order.Link
+	page.Lines, page.Total = lines, w.language.Money(order.Total)
+	if kind := news.Change.kind(); kind == Placed || kind == Shipped {
 		page.Address = w.address(order)
 	}
 	if speech.err != nil {
@@ -184,7 +190,7 @@ func (w *Writer) lines(lines []Line) ([]shownLine, error) {
 		if err != nil {
 			return nil, err
 		}
-		shown = append(shown, shownLine{Name: plainText(line.Name), Quantity: line.Quantity, Price: price(sum)})
+		shown = append(shown, shownLine{Name: plainText(line.Name), Quantity: line.Quantity, Price: w.language.Money(sum)})
 	}
 	return shown, nil
 }

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,7 +21,12 @@ var update = flag.Bool("update", false, "rewrite the letters in testdata")
 
 func newWriter(t *testing.T) *letter.Writer {
 	t.Helper()
-	w, err := letter.NewWriter("en")
+	return writerIn(t, "en")
+}
+
+func writerIn(t *testing.T, language string) *letter.Writer {
+	t.Helper()
+	w, err := letter.NewWriter(language)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,13 +88,18 @@ func TestLetters(t *testing.T) {
 		"returned": returned(events.ReturnNotWanted, events.ReturnedLine{SKU: "BREW-KETTLE", Quantity: 1, Restocked: true},
 			events.ReturnedLine{SKU: "BREW-KETTLE", Quantity: 1}, events.ReturnedLine{SKU: "NEVER-ORDERED", Quantity: 1}),
 		"goodwill":            returned(events.ReturnGoodwill),
-		"reason-of-next-year": cancelledFor("meteorite"),
+		"reason-of-next-year": cancelledFor("meteorite"), "link": {Change: letter.Link},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			written := write(t, news, anOrder())
 			golden(t, name+".txt", "Subject: "+written.Subject+"\n\n"+written.Text)
 			golden(t, name+".html", written.HTML)
+			translated, err := writerIn(t, "de").Write(news, anOrder())
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+"-de.txt", "Subject: "+translated.Subject+"\n\n"+translated.Text)
 		})
 	}
 }
@@ -108,6 +119,36 @@ func golden(t *testing.T, name, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got, -update accepts):\n%s", name, diff)
 	}
+}
+
+// A block that one language has and another doesn't would be said in silence, or not
+// be said at all.
+func TestEveryLanguageHasWordsForEverything(t *testing.T) {
+	t.Parallel()
+	for _, change := range letter.Changes() {
+		for _, file := range []string{"common", string(change)} {
+			english, german := blocks(t, "en/"+file+".tmpl"), blocks(t, "de/"+file+".tmpl")
+			if diff := cmp.Diff(english, german); diff != "" {
+				t.Errorf("%s (-en +de):\n%s", file, diff)
+			}
+		}
+	}
+	for _, reason := range append(events.Reasons(), "meteorite") {
+		written, err := writerIn(t, "de").Write(cancelledFor(reason), anOrder())
+		if err != nil || !strings.Contains(written.Text, "Zum Geld") || !strings.Contains(written.Text, "270,20\u00a0€") {
+			t.Errorf("the German letter for %s: %v\n%s", reason, err, written.Text)
+		}
+	}
+}
+
+// blocks are what a file of words defines, and the cases in it.
+func blocks(t *testing.T, file string) []string {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`{{-? ?(?:define|else if|if) [^}]*}}`).FindAllString(string(content), -1)
 }
 
 // A reason without words of its own would read like an accident.
@@ -220,8 +261,8 @@ func TestPrices(t *testing.T) {
 	}{
 		{eur(3300), "€33.00"},
 		{events.Money{Amount: 5, Currency: "USD"}, "$0.05"},
-		{events.Money{Amount: 1200, Currency: "JPY"}, "¥1200"},
-		{events.Money{Amount: 1250, Currency: "CHF"}, "CHF 12.50"},
+		{events.Money{Amount: 1200, Currency: "JPY"}, "¥1,200"},
+		{events.Money{Amount: 1250, Currency: "CHF"}, "CHF\u00a012.50"},
 	} {
 		order := anOrder()
 		order.Total = test.money
@@ -241,7 +282,7 @@ func TestRefusesToWrite(t *testing.T) {
 	if _, err := newWriter(t).Write(letter.News{Change: letter.Placed}, order); err == nil {
 		t.Error("wrote a letter with a sum that overflows")
 	}
-	for _, locale := range []string{"de", "not a language", ""} {
+	for _, locale := range []string{"fr", "not a language", ""} {
 		if _, err := letter.NewWriter(locale); err == nil {
 			t.Errorf("made a writer of %q", locale)
 		}

@@ -3,8 +3,6 @@ package letter
 import (
 	"strings"
 	"unicode"
-
-	"github.com/orderflow-project/orderflow/events"
 )
 
 // The longest name and the longest other text that a letter repeats, in runes.
@@ -59,15 +57,4 @@ func shorten(text string, most int) string {
 		return text
 	}
 	return strings.TrimSpace(string(runes[:most-1])) + "…"
-}
-
-// price writes money with the sign that customers know it by.
-func price(m events.Money) string {
-	text := m.String()
-	for code, sign := range map[string]string{"EUR ": "€", "GBP ": "£", "USD ": "$", "JPY ": "¥"} {
-		if number, cut := strings.CutPrefix(text, code); cut {
-			return sign + number
-		}
-	}
-	return text
 }

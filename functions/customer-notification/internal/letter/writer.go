@@ -7,32 +7,31 @@ import (
 	"strings"
 	texttemplate "text/template"
 
-	"golang.org/x/text/language"
-	"golang.org/x/text/language/display"
+	"github.com/orderflow-project/orderflow/shared/locale"
 )
 
-//go:embed layout.html layout.txt en/*.tmpl
+//go:embed layout.html layout.txt en/*.tmpl de/*.tmpl
 var files embed.FS
 
 // Writer writes letters in one language.
 type Writer struct {
-	language  language.Tag
-	countries display.Namer
-	words     map[Change]*texttemplate.Template
-	html      *htmltemplate.Template
-	text      *texttemplate.Template
+	language locale.Locale
+	words    map[Change]*texttemplate.Template
+	html     *htmltemplate.Template
+	text     *texttemplate.Template
 }
 
 // NewWriter reads the words of a language, which is named by the tag of their folder.
-func NewWriter(locale string) (*Writer, error) {
-	tag, err := language.Parse(locale)
-	if err != nil {
-		return nil, fmt.Errorf("read letters: %q is not a language", locale)
+func NewWriter(code string) (*Writer, error) {
+	spoken, known := locale.Of(code)
+	if !known {
+		return nil, fmt.Errorf("read letters: %q is not a language of ours", code)
 	}
-	w := &Writer{language: tag, countries: display.Regions(tag), words: map[Change]*texttemplate.Template{}}
-	for _, change := range []Change{Placed, Shipped, Cancelled, Returned} {
+	w := &Writer{language: spoken, words: map[Change]*texttemplate.Template{}}
+	var err error
+	for _, change := range Changes() {
 		// What all letters say comes first, so that a letter can say it in its own way.
-		words, err := texttemplate.New(string(change)).ParseFS(files, locale+"/common.tmpl", locale+"/"+string(change)+".tmpl")
+		words, err := texttemplate.New(string(change)).ParseFS(files, code+"/common.tmpl", code+"/"+string(change)+".tmpl")
 		if err != nil {
 			return nil, fmt.Errorf("read letters: %w", err)
 		}
@@ -45,6 +44,37 @@ func NewWriter(locale string) (*Writer, error) {
 		return nil, fmt.Errorf("read letters: %w", err)
 	}
 	return w, nil
+}
+
+// Writers write letters in every language there are words of.
+type Writers struct {
+	own *Writer
+	all map[string]*Writer
+}
+
+// NewWriters reads the words of all languages. Own is the shop's, for who reads
+// none of the others or has never said.
+func NewWriters(own string) (*Writers, error) {
+	made := &Writers{all: map[string]*Writer{}}
+	for _, spoken := range locale.All() {
+		w, err := NewWriter(spoken.Code())
+		if err != nil {
+			return nil, err
+		}
+		made.all[spoken.Code()] = w
+	}
+	if made.own = made.all[own]; made.own == nil {
+		return nil, fmt.Errorf("read letters: %q is not a language of ours", own)
+	}
+	return made, nil
+}
+
+// In is the writer of a language, or of the shop's own.
+func (w *Writers) In(code string) *Writer {
+	if one, known := w.all[code]; known {
+		return one
+	}
+	return w.own
 }
 
 func (w *Writer) layOut(page laidOut) (Letter, error) {
@@ -60,11 +90,7 @@ func (w *Writer) layOut(page laidOut) (Letter, error) {
 
 // country is the name of a country in the writer's language.
 func (w *Writer) country(code string) string {
-	region, err := language.ParseRegion(code)
-	if err != nil {
-		return plainText(code)
-	}
-	return w.countries.Name(region)
+	return plainText(w.language.Country(code))
 }
 
 // speech says one thing after another, until something can't be said.

@@ -53,6 +53,49 @@ func (q *Queries) Claim(ctx context.Context, arg ClaimParams) (int32, error) {
 	return attempts, err
 }
 
+const claimLinkMail = `-- name: ClaimLinkMail :one
+update order_link_mails
+set claimed_at = clock_timestamp(), attempts = attempts + 1
+where order_id = (
+    select order_id from order_link_mails
+    where state = 'due'
+      and coalesce(claimed_at < clock_timestamp() - make_interval(secs => $1::float8), true)
+    order by requested_at
+    limit 1
+    for update skip locked
+)
+returning order_id, language, attempts
+`
+
+type ClaimLinkMailRow struct {
+	OrderID  uuid.UUID
+	Language string
+	Attempts int32
+}
+
+// Takes the right to send the mail that has waited longest. One whose attempt
+// failed, or whose function died, is to be had again after the lease.
+func (q *Queries) ClaimLinkMail(ctx context.Context, leaseSeconds float64) (ClaimLinkMailRow, error) {
+	row := q.db.QueryRow(ctx, claimLinkMail, leaseSeconds)
+	var i ClaimLinkMailRow
+	err := row.Scan(&i.OrderID, &i.Language, &i.Attempts)
+	return i, err
+}
+
+const expireLinkMails = `-- name: ExpireLinkMails :execrows
+update order_link_mails set state = 'refused', last_error = coalesce(last_error, 'never tried') || ' (given up for its age)'
+where state = 'due' and requested_at < now() - make_interval(secs => $1::float8)
+`
+
+// Who asked so long ago has asked again, or doesn't wait any more.
+func (q *Queries) ExpireLinkMails(ctx context.Context, ageSeconds float64) (int64, error) {
+	result, err := q.db.Exec(ctx, expireLinkMails, ageSeconds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const findOrder = `-- name: FindOrder :one
 select o.number, o.status,
        exists (select from notifications n
@@ -63,7 +106,8 @@ select o.number, o.status,
        o.total_amount, o.currency, (c.order_id is not null)::boolean as has_contact,
        coalesce(c.name, '')::text as name, coalesce(c.email, '')::text as email,
        coalesce(c.line1, '')::text as line1, coalesce(c.line2, '')::text as line2, coalesce(c.city, '')::text as city,
-       coalesce(c.postal_code, '')::text as postal_code, coalesce(c.country, '')::text as country
+       coalesce(c.postal_code, '')::text as postal_code, coalesce(c.country, '')::text as country,
+       coalesce(c.language, '')::text as language
 from orders o
 left join order_contacts c on c.order_id = o.id
 where o.id = $2
@@ -89,6 +133,7 @@ type FindOrderRow struct {
 	City           string
 	PostalCode     string
 	Country        string
+	Language       string
 }
 
 // A contact that was erased leaves an order without an address. A confirmation
@@ -111,6 +156,7 @@ func (q *Queries) FindOrder(ctx context.Context, arg FindOrderParams) (FindOrder
 		&i.City,
 		&i.PostalCode,
 		&i.Country,
+		&i.Language,
 	)
 	return i, err
 }
@@ -204,6 +250,22 @@ func (q *Queries) ListLines(ctx context.Context, orderID uuid.UUID) ([]ListLines
 	return items, nil
 }
 
+const markLinkSent = `-- name: MarkLinkSent :exec
+update order_link_mails
+set state = 'sent', message_id = $1::text, sent_at = clock_timestamp(), last_error = null
+where order_id = $2
+`
+
+type MarkLinkSentParams struct {
+	MessageID string
+	OrderID   uuid.UUID
+}
+
+func (q *Queries) MarkLinkSent(ctx context.Context, arg MarkLinkSentParams) error {
+	_, err := q.db.Exec(ctx, markLinkSent, arg.MessageID, arg.OrderID)
+	return err
+}
+
 const markSent = `-- name: MarkSent :exec
 update notifications
 set state = 'sent', message_id = $1::text, sent_at = clock_timestamp(), last_error = null
@@ -219,6 +281,38 @@ type MarkSentParams struct {
 // Whoever's claim it is by now: the mail has been sent, that is what counts.
 func (q *Queries) MarkSent(ctx context.Context, arg MarkSentParams) error {
 	_, err := q.db.Exec(ctx, markSent, arg.MessageID, arg.OrderID, arg.Change)
+	return err
+}
+
+const noteLinkFailure = `-- name: NoteLinkFailure :exec
+update order_link_mails set last_error = $1::text
+where order_id = $2 and state = 'due' and attempts = $3
+`
+
+type NoteLinkFailureParams struct {
+	Reason   string
+	OrderID  uuid.UUID
+	Attempts int32
+}
+
+func (q *Queries) NoteLinkFailure(ctx context.Context, arg NoteLinkFailureParams) error {
+	_, err := q.db.Exec(ctx, noteLinkFailure, arg.Reason, arg.OrderID, arg.Attempts)
+	return err
+}
+
+const refuseLink = `-- name: RefuseLink :exec
+update order_link_mails set state = 'refused', last_error = $1::text
+where order_id = $2 and state = 'due' and attempts = $3
+`
+
+type RefuseLinkParams struct {
+	Reason   string
+	OrderID  uuid.UUID
+	Attempts int32
+}
+
+func (q *Queries) RefuseLink(ctx context.Context, arg RefuseLinkParams) error {
+	_, err := q.db.Exec(ctx, refuseLink, arg.Reason, arg.OrderID, arg.Attempts)
 	return err
 }
 
@@ -278,4 +372,36 @@ func (q *Queries) SettleByEvidence(ctx context.Context, arg SettleByEvidencePara
 	var message_id *string
 	err := row.Scan(&message_id)
 	return message_id, err
+}
+
+const takeLinkRequests = `-- name: TakeLinkRequests :execrows
+with asked as (
+    delete from order_link_requests
+    where (number, email_sha256) in (
+        select number, email_sha256 from order_link_requests order by requested_at limit 500 for update skip locked
+    )
+    returning number, email_sha256, language, requested_at
+), due as (
+    insert into order_link_mails (order_id, language, state, requested_at)
+    select o.id, asked.language, 'due', asked.requested_at
+    from asked
+    join orders o on o.number = asked.number
+    join order_contacts c on c.order_id = o.id and sha256(convert_to(lower(c.email collate "C"), 'UTF8')) = asked.email_sha256
+    on conflict (order_id) do update
+    set state = 'due', language = excluded.language, requested_at = excluded.requested_at, claimed_at = null, last_error = null
+    where order_link_mails.state <> 'due'
+      and order_link_mails.requested_at < excluded.requested_at - make_interval(secs => $1::float8)
+)
+select from asked
+`
+
+// Takes the requests for links to orders, and has a mail sent for each that names
+// an order and its address. Nobody gets more than one in the pause, however often
+// somebody asks. Whoever is sent one just now is sent that.
+func (q *Queries) TakeLinkRequests(ctx context.Context, pauseSeconds float64) (int64, error) {
+	result, err := q.db.Exec(ctx, takeLinkRequests, pauseSeconds)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
 }

@@ -45,9 +45,54 @@ func onScreen(t *testing.T, s *system, at screen) {
 		t.Error("the page was loaded anew")
 	}
 	b.shoot("order-shipped")
-	s.awaitMails(t, b.order(), "order-placed", "order-shipped")
+	made := b.order()
+	s.awaitMails(t, made, "order-placed", "order-shipped")
+	b.look(s)
+	b.receipt()
 	b.cancelAnother(s)
 	b.readMail(s)
+}
+
+// look searches the shelves, and finds nothing else.
+func (b *browser) look(s *system) {
+	b.t.Helper()
+	order, err := chromedp.Run(b.ctx, chromedp.Location())
+	if err != nil {
+		b.fail(err)
+	}
+	b.open(s.shop("/products?category=tea"))
+	b.shoot("category")
+	b.do(chromedp.SendKeys(chromedp.ID("q"), "assam"))
+	b.follow(chromedp.Click(chromedp.CSS(`form.search button`)))
+	if found := evaluate[int](b, `document.querySelectorAll(".cards li").length`); found != 1 {
+		b.t.Errorf("%s: searched for assam, found %d", b.screen.name, found)
+	}
+	b.open(s.shop("/products?q=nothing+at+all"))
+	b.shoot("search-nothing")
+	b.open(s.shop("/find-order"))
+	b.shoot("find-order")
+	b.follow(chromedp.Click(chromedp.CSS(`form.form button`)))
+	b.until(`document.activeElement.matches("[data-focus]")`)
+	b.shoot("find-order-refused")
+	b.do(chromedp.SendKeys(chromedp.ID("number"), "of-00000-00000"), chromedp.SendKeys(chromedp.ID("email"), customerEmail))
+	b.follow(chromedp.Click(chromedp.CSS(`form.form button`)))
+	b.until(`document.querySelector("[role=status].notice") !== null`)
+	b.shoot("find-order-sent")
+	b.open(order)
+}
+
+// receipt opens the receipt of the order that the window shows, and speaks German
+// on the way.
+func (b *browser) receipt() {
+	b.t.Helper()
+	b.follow(chromedp.Click(chromedp.CSS(`.receipt-link a`)))
+	b.shoot("receipt")
+	b.follow(chromedp.Click(chromedp.CSS(`button[name=language][value=de]`)))
+	if !evaluate[bool](b, `document.documentElement.lang === "de" && document.querySelector("h1").textContent === "Quittung"`) {
+		b.t.Errorf("%s: the receipt doesn't speak German", b.screen.name)
+	}
+	b.shoot("receipt-german")
+	b.follow(chromedp.Click(chromedp.CSS(`button[name=language][value=en]`)))
 }
 
 // cancelAnother cancels an order that is held before its parcel is packed.
@@ -78,17 +123,20 @@ func (b *browser) readMail(s *system) {
 
 // pagesInTheDark looks at every page with the colours of the night, and at those
 // that customers see when something is missing.
-func pagesInTheDark(t *testing.T, s *system) {
+func pagesInTheDark(t *testing.T, s *system, at screen) {
 	made := s.place(t, basket(visa, line{"TEA-SENCHA", 1}))
 	s.await(t, made, "shipped", 10*time.Second)
 	cancelled := s.place(t, basket(declined, line{"TEA-SENCHA", 1}))
 	s.await(t, cancelled, "cancelled", 10*time.Second)
-	at := phone()
-	at.name, at.dark = "dark", true
+	at.name, at.dark = "dark-"+at.name, true
 	b := openBrowser(t, at)
 	for _, one := range []struct{ name, path string }{
 		{"home", "/"},
 		{"product", "/products/TABLE-QUINCE"},
+		{"category", "/products?category=brewing"},
+		{"find-order", "/find-order"},
+		{"find-order-sent", "/find-order?sent"},
+		{"receipt", "/orders/" + made.ID + "/receipt?token=" + url.QueryEscape(made.Token)},
 		{"basket-empty", "/basket"},
 		{"order-shipped", "/orders/" + made.ID + "?token=" + url.QueryEscape(made.Token)},
 		{"order-declined", "/orders/" + cancelled.ID + "?token=" + url.QueryEscape(cancelled.Token)},

@@ -97,11 +97,14 @@ function follow(page) {
   // to the stream; so it is when the stream has nothing more to tell at all.
   source.onopen = refresh;
   source.onerror = () => { if (source.readyState === EventSource.CLOSED) refresh(); };
+  let done = false;
   source.onmessage = (event) => {
     refresh();
     const order = JSON.parse(event.data);
-    if (order.status === "shipped") source.close();
+    if (order.status === "shipped") { done = true; source.close(); }
   };
+  // Where something in between lets no stream through, the page asks.
+  setInterval(() => { if (!done && source.readyState !== EventSource.OPEN) refresh(); }, 5000);
 }
 
 document.documentElement.classList.add("enhanced");

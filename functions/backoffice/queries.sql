@@ -16,12 +16,11 @@ group by 1, 2, 3
 order by 1, 2, 3;
 
 -- name: SumRollups :many
--- The same of hours or days that are summed up already.
+-- The same of hours or days that are summed up already, in any order.
 select start, metric, dimension, sum(value)::bigint as value
 from analytics_rollups
 where unit = @unit and start >= @from_start and start < @to_start
-group by 1, 2, 3
-order by 1, 2, 3;
+group by 1, 2, 3;
 
 -- name: CountFlow :many
 -- Where the orders on their way stand. Those that are settled are in no need of being
@@ -163,16 +162,19 @@ order by 4 desc, 1, 2, 3
 limit 50;
 
 -- name: ListMails :many
+-- The page first, and then its orders: else Postgres might walk along all orders.
 select n.order_id, n.change, o.number, n.state, n.attempts, n.uncertain, n.by_evidence, n.claimed_at, n.sent_at,
        coalesce(n.message_id, '')::text as message_id, coalesce(n.refused_for, '')::text as refused_for,
        coalesce((select string_agg(kinds.kind, ', ' order by kinds.at) from (
            select e.kind, min(e.at) as at from mail_events e where e.order_id = n.order_id and e.change = n.change group by e.kind
        ) as kinds), '')::text as evidence
-from notifications n
+from (
+    select * from notifications m where (m.order_id, m.change) < (@before, @before_change::text)
+    order by m.order_id desc, m.change desc
+    limit @page
+) as n
 join orders o on o.id = n.order_id
-where (n.order_id, n.change) < (@before, @before_change::text)
-order by n.order_id desc, n.change desc
-limit @page;
+order by n.order_id desc, n.change desc;
 
 -- name: ListMailsNotSent :many
 -- By the index of those that weren't sent, which knows no others.
@@ -181,11 +183,13 @@ select n.order_id, n.change, o.number, n.state, n.attempts, n.uncertain, n.by_ev
        coalesce((select string_agg(kinds.kind, ', ' order by kinds.at) from (
            select e.kind, min(e.at) as at from mail_events e where e.order_id = n.order_id and e.change = n.change group by e.kind
        ) as kinds), '')::text as evidence
-from notifications n
+from (
+    select * from notifications m where m.state <> 'sent' and (m.order_id, m.change) < (@before, @before_change::text)
+    order by m.order_id desc, m.change desc
+    limit @page
+) as n
 join orders o on o.id = n.order_id
-where n.state <> 'sent' and (n.order_id, n.change) < (@before, @before_change::text)
-order by n.order_id desc, n.change desc
-limit @page;
+order by n.order_id desc, n.change desc;
 
 -- name: InsertAct :one
 insert into operator_acts (actor, subject, role, action, target, reason, details, origin)

@@ -492,11 +492,13 @@ select n.order_id, n.change, o.number, n.state, n.attempts, n.uncertain, n.by_ev
        coalesce((select string_agg(kinds.kind, ', ' order by kinds.at) from (
            select e.kind, min(e.at) as at from mail_events e where e.order_id = n.order_id and e.change = n.change group by e.kind
        ) as kinds), '')::text as evidence
-from notifications n
+from (
+    select order_id, change, state, attempts, claimed_at, message_id, last_error, sent_at, uncertain, refused_for, uncertain_at, by_evidence from notifications m where (m.order_id, m.change) < ($1, $2::text)
+    order by m.order_id desc, m.change desc
+    limit $3
+) as n
 join orders o on o.id = n.order_id
-where (n.order_id, n.change) < ($1, $2::text)
 order by n.order_id desc, n.change desc
-limit $3
 `
 
 type ListMailsParams struct {
@@ -520,6 +522,7 @@ type ListMailsRow struct {
 	Evidence   string
 }
 
+// The page first, and then its orders: else Postgres might walk along all orders.
 func (q *Queries) ListMails(ctx context.Context, arg ListMailsParams) ([]ListMailsRow, error) {
 	rows, err := q.db.Query(ctx, listMails, arg.Before, arg.BeforeChange, arg.Page)
 	if err != nil {
@@ -559,11 +562,13 @@ select n.order_id, n.change, o.number, n.state, n.attempts, n.uncertain, n.by_ev
        coalesce((select string_agg(kinds.kind, ', ' order by kinds.at) from (
            select e.kind, min(e.at) as at from mail_events e where e.order_id = n.order_id and e.change = n.change group by e.kind
        ) as kinds), '')::text as evidence
-from notifications n
+from (
+    select order_id, change, state, attempts, claimed_at, message_id, last_error, sent_at, uncertain, refused_for, uncertain_at, by_evidence from notifications m where m.state <> 'sent' and (m.order_id, m.change) < ($1, $2::text)
+    order by m.order_id desc, m.change desc
+    limit $3
+) as n
 join orders o on o.id = n.order_id
-where n.state <> 'sent' and (n.order_id, n.change) < ($1, $2::text)
 order by n.order_id desc, n.change desc
-limit $3
 `
 
 type ListMailsNotSentParams struct {
@@ -1142,7 +1147,6 @@ select start, metric, dimension, sum(value)::bigint as value
 from analytics_rollups
 where unit = $1 and start >= $2 and start < $3
 group by 1, 2, 3
-order by 1, 2, 3
 `
 
 type SumRollupsParams struct {
@@ -1158,7 +1162,7 @@ type SumRollupsRow struct {
 	Value     int64
 }
 
-// The same of hours or days that are summed up already.
+// The same of hours or days that are summed up already, in any order.
 func (q *Queries) SumRollups(ctx context.Context, arg SumRollupsParams) ([]SumRollupsRow, error) {
 	rows, err := q.db.Query(ctx, sumRollups, arg.Unit, arg.FromStart, arg.ToStart)
 	if err != nil {

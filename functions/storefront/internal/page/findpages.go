@@ -41,7 +41,9 @@ func (s *site) sendLink(w http.ResponseWriter, r *http.Request) error {
 	if !readable {
 		page.add("number", in.say("An order number looks like this: %s.", "OF-7K2QD-M41RX"))
 	}
-	if !checkout.IsEmail(page.Email) {
+	if page.Email == "" {
+		page.add("email", in.say("E-mail")+" "+in.say("is required")+".")
+	} else if !checkout.IsEmail(page.Email) {
 		page.add("email", in.say("E-mail")+" "+in.say("is not an e-mail address")+".")
 	}
 	if len(page.fieldProblems) > 0 {

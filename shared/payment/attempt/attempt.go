@@ -10,7 +10,8 @@
 // Record in the transaction of what follows from it, so neither is there without the
 // other, and it costs no commit. An attempt that fails is noted at once as far as
 // possible; one of which nobody could is left without an outcome, which means the
-// same: nobody knows.
+// same: nobody knows. So is one whose answer nothing followed from, as its order had
+// moved on meanwhile, or another delivery was first.
 //
 // A database that loses the last moments in a crash, as Postgres may of what nobody
 // waited for, can lose such a record with them. Then the same request is made again
@@ -150,13 +151,18 @@ func (l *Ledger) attempt(ctx context.Context, r request, call func() (payment.Pa
 	}
 	answer := Answer{order: r.id, id: begun.ID}
 	if begun.Uncertain {
-		answer.Payment, answer.asked, err = l.settled(ctx, r)
+		if answer.Payment, answer.asked, err = l.settled(ctx, r); err != nil {
+			_, failure := classify(err)
+			l.fail(ctx, r, begun.ID, unknown, failure) // whatever the reason, it is as unknown as before
+			return Answer{}, err
+		}
 	}
-	if err == nil && !answer.asked {
-		answer.Payment, err = call()
+	if answer.asked {
+		return answer, nil
 	}
-	if err != nil {
-		l.fail(ctx, r, begun.ID, err)
+	if answer.Payment, err = call(); err != nil {
+		outcome, failure := classify(err)
+		l.fail(ctx, r, begun.ID, outcome, failure)
 		return Answer{}, err
 	}
 	return answer, nil
@@ -193,10 +199,9 @@ const noteWithin = 2 * time.Second
 
 // fail notes that an attempt failed. It never hides why: an attempt that can't be
 // noted is left without an outcome, and is asked about as well.
-func (l *Ledger) fail(ctx context.Context, r request, id int64, cause error) {
+func (l *Ledger) fail(ctx context.Context, r request, id int64, outcome, failure string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteWithin) // the delivery's time may be over
 	defer cancel()
-	outcome, failure := classify(cause)
 	_ = l.rows.Fail(ctx, store.FailParams{OrderID: r.id, ID: id, Outcome: outcome, Failure: failure}) // see above
 }
 

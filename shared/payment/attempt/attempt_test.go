@@ -3,6 +3,9 @@ package attempt_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -206,6 +209,38 @@ func TestAskingFails(t *testing.T) {
 		w.wantLines(string(name)+" unknown connection", string(name)+" unknown connection", string(name)+" unknown unreadable",
 			string(name)+" "+string(s.state))
 	})
+}
+
+// A provider that won't tell has refused nothing of what it was asked for before.
+func TestRefusesToTell(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	silent := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			out.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		out.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(out, `{"code":"invalid_request"}`)
+	}))
+	defer silent.Close()
+	ledger, err := attempt.Open(w.pool, payment.Config{Provider: "sandbox", URL: silent.URL, Key: "key"}, "a-function")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := w
+	other.Ledger = ledger
+	for range 2 {
+		if _, err := other.do(t.Context(), payment.StepAuthorise); err == nil {
+			t.Error("an attempt that nobody answers has succeeded")
+		}
+	}
+	w.provider.Fault(t, `{"before":{"method":"GET","status":503,"count":1}}`)
+	if _, err := w.do(t.Context(), payment.StepAuthorise); err == nil {
+		t.Error("it was made again, and nobody had been asked")
+	}
+	w.must(payment.StepAuthorise)
+	w.wantLines("authorise unknown unreadable", "authorise unknown refused", "authorise unknown unreadable", "authorise authorised")
 }
 
 // Whoever dies between the answer and the commit leaves an attempt without an outcome.

@@ -4,7 +4,7 @@
 
 -- One row for each time that a function asks the provider to move money, written
 -- before the request is sent: one without an outcome is under way, or whoever made it
--- died. The outcome is the payment's state by the provider's answer, or that it has
+-- died, or nothing followed from its answer. The outcome is the payment's state by the provider's answer, or that it has
 -- refused, or that nobody knows. By function and event it is told whose doing it was.
 --
 -- No foreign key to orders: it would have each request lock the row that the order's

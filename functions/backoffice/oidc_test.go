@@ -2,6 +2,7 @@ package function_test
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -59,9 +60,7 @@ func withProvider(t *testing.T, settings map[string]string) *office {
 		"BACKOFFICE_PASSWORD": "", "BACKOFFICE_OIDC_ISSUER": issuer, "BACKOFFICE_OIDC_CLIENT_ID": "office", "BACKOFFICE_OIDC_CLIENT_SECRET": "a-secret",
 		"BACKOFFICE_OIDC_ROLES_CLAIM": "realm_access.roles", "BACKOFFICE_OIDC_ROLES": "shop-viewer=viewer,shop-admin=admin",
 	}
-	for name, value := range settings {
-		all[name] = value
-	}
+	maps.Copy(all, settings)
 	return open(t, all)
 }
 

@@ -167,4 +167,3 @@ func TestProviderIsAway(t *testing.T) {
 	o.visitor().get("/sign-in/provider").want(t, http.StatusServiceUnavailable, "doesn’t answer")
 	o.visitor().get("/sign-in").want(t, http.StatusOK, "Sign in with your account")
 }
-

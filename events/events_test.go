@@ -50,6 +50,28 @@ func TestMoneyRefuses(t *testing.T) {
 	}
 }
 
+func TestParseMoney(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]events.Money{
+		"EUR 12.34": eur(1234), "EUR 12": eur(1200), "EUR 0.05": eur(5), "EUR 0": eur(0),
+		"JPY 1200": {Amount: 1200, Currency: "JPY"}, "KWD 1.234": {Amount: 1234, Currency: "KWD"},
+	} {
+		currency, amount, _ := strings.Cut(text, " ")
+		if got, err := events.ParseMoney(amount, currency); err != nil || got != want {
+			t.Errorf("ParseMoney(%s) = %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{
+		"EUR ", "EUR .", "EUR .50", "EUR 12.", "EUR 12.3", "EUR 12.345", "EUR -1", "EUR +1", "EUR 1e3", "EUR 1,50", "EUR 1 000",
+		"EUR 1.2.3", "EUR 99999999999999999999", "EUR 0x10", "JPY 12.00", "JPY 12.", "EUR １２",
+	} {
+		currency, amount, _ := strings.Cut(text, " ")
+		if got, err := events.ParseMoney(amount, currency); !errors.Is(err, events.ErrNoMoney) || got != (events.Money{}) {
+			t.Errorf("ParseMoney(%s) = %v, %v, want ErrNoMoney", text, got, err)
+		}
+	}
+}
+
 func ExampleMoney_String() {
 	fmt.Println(eur(1250), eur(-5), events.Money{Amount: 1200, Currency: "JPY"}, events.Money{Amount: 1, Currency: "KWD"})
 	// Output: EUR 12.50 EUR -0.05 JPY 1200 KWD 0.001

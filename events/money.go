@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 )
 
@@ -65,6 +66,24 @@ func (m Money) String() string {
 		sign, whole, part = "-", -whole, -part
 	}
 	return fmt.Sprintf("%s %s%d.%0*d", m.Currency, sign, whole, digits, part)
+}
+
+// ErrNoMoney says that a text is no amount of money.
+var ErrNoMoney = errors.New("no amount")
+
+// ParseMoney reads an amount of a currency as people write it, "12.34": with all the
+// decimals that the currency has, or with none.
+func ParseMoney(text, currency string) (Money, error) {
+	digits := MinorDigits(currency)
+	whole, part, pointed := strings.Cut(text, ".")
+	if !pointed {
+		part = strings.Repeat("0", digits)
+	}
+	minor, err := strconv.ParseInt(whole+part, 10, 64)
+	if err != nil || whole == "" || len(part) != digits || pointed && digits == 0 || strings.Trim(whole+part, "0123456789") != "" {
+		return Money{}, fmt.Errorf("%w in %s: %q, want one like %s", ErrNoMoney, currency, text, strings.TrimPrefix(Money{1234, currency}.String(), currency+" "))
+	}
+	return Money{Amount: minor, Currency: currency}, nil
 }
 
 // MinorDigits is the number of decimals of a currency's minor unit, from the

@@ -41,11 +41,17 @@ func (o *office) letter(order stagetest.Order, name string) string {
 	return id
 }
 
+// traceOfPlacing is the trace that an order was placed in: a cancellation begins another.
+const traceOfPlacing = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 func TestCancelAnOrder(t *testing.T) {
 	t.Parallel()
 	sink := stagetest.NewSink(t)
 	o := open(t, map[string]string{"K_SINK": sink.URL()})
 	order := stagetest.Place(t, o.pool, events.StatusPaymentVerified)
+	if _, err := o.pool.Exec(t.Context(), `update order_events set traceparent = $2 where order_id = $1`, order.ID, traceOfPlacing); err != nil {
+		t.Fatal(err)
+	}
 	path, ada := "/orders/"+order.ID.String(), o.as(signin.Operator)
 	ada.post(path+"/cancel").want(t, http.StatusUnprocessableEntity, "needs a reason")
 	ada.post(path+"/cancel", "reason", "the customer has called").want(t, http.StatusOK, "Cancel order "+order.Number, "the customer has called")
@@ -58,7 +64,7 @@ func TestCancelAnOrder(t *testing.T) {
 	if ids := sink.IDs(); len(ids) != 1 || ids[0] != order.ID.String()+"/order-cancelled" {
 		t.Errorf("the sink has %v", ids)
 	}
-	if n := o.number(`select count(*) from order_events where name = 'order-cancelled' and traceparent like '00-%-01'`); n != 1 {
+	if n := o.number(`select count(*) from order_events where name = 'order-cancelled' and traceparent like '00-%-01' and traceparent <> $1`, traceOfPlacing); n != 1 {
 		t.Error("the cancellation begins no trace")
 	}
 	// Once more, as by a button that is pressed twice.
@@ -84,6 +90,73 @@ func TestCancelWhileTheSinkIsDown(t *testing.T) {
 	o.as(signin.Operator).post("/orders/"+order.ID.String()+"/cancel", "reason", "r", "confirm", "yes").want(t, http.StatusSeeOther)
 	if n := o.number(`select count(*) from order_events where name = 'order-cancelled' and source = 'backoffice' and published_at is null`); n != 1 {
 		t.Errorf("%d cancellations wait for their sink, want 1", n)
+	}
+}
+
+// shipped is an order that its customer has paid and got: 2 and 1 units, as stagetest
+// places them.
+func (o *office) shipped() stagetest.Order {
+	o.t.Helper()
+	order := stagetest.Place(o.t, o.pool, events.StatusShipped)
+	for _, sql := range []string{
+		`insert into payments (order_id, provider_id, state, amount, currency, authorised_at, captured_at)
+		 select id, 'p', 'captured', total_amount, currency, now(), now() from orders where id = $1`,
+		`update stock s set on_hand = on_hand - l.quantity, shipped = shipped + l.quantity from order_lines l where l.sku = s.sku and l.order_id = $1`,
+		`insert into reservations (order_id, sku, quantity, state) select order_id, sku, quantity, 'shipped' from order_lines where order_id = $1`,
+	} {
+		if _, err := o.pool.Exec(o.t.Context(), sql, order.ID); err != nil {
+			o.t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	return order
+}
+
+func TestTakeBackAnOrder(t *testing.T) {
+	t.Parallel()
+	sink := stagetest.NewSink(t)
+	o := open(t, map[string]string{"K_SINK": sink.URL()})
+	order := o.shipped()
+	path, ada := "/orders/"+order.ID.String(), o.as(signin.Operator)
+	form := func(but ...string) []string {
+		all := []string{"good-TEST-ONE", "1", "damaged-TEST-ONE", "", "good-TEST-TWO", "0", "refund", "12.50", "why", "not_wanted", "reference", "RMA-7"}
+		return append(all, but...)
+	}
+	ada.get(path).want(t, http.StatusOK, "Take back, and refund")
+	for says, wrong := range map[string][]string{
+		"whole number": form("good-TEST-ONE", "1.5"), "how much": form("refund", "12,50"), "how much?": form("refund", "0"),
+		"Why?": form("why", "whim"), "Which return?": form("reference", " "),
+	} {
+		if body := strings.ToLower(ada.post(path+"/take-back", wrong...).want(t, http.StatusUnprocessableEntity).body); !strings.Contains(body, strings.ToLower(says)) {
+			t.Errorf("%v: the page doesn't say %q:\n%s", wrong, says, body)
+		}
+	}
+	ada.post(path+"/take-back", form()...).want(t, http.StatusOK, "EUR 12.50 goes back", "1 × TEST-ONE comes back, for sale again", "RMA-7")
+	if n := o.number(`select count(*) from order_events where name like 'order-returned%'`); n != 0 {
+		t.Fatal("it is taken back before anybody has said yes")
+	}
+	yes := form("confirm", "yes", "reason", "by phone")
+	ada.post(path+"/take-back", yes...).want(t, http.StatusSeeOther)
+	ada.get(path).want(t, http.StatusOK, "It is taken back.", "by phone")
+	ada.post(path+"/take-back", yes...).want(t, http.StatusSeeOther)
+	ada.get(path).want(t, http.StatusOK, "on record already, by ada")
+	for says, refused := range map[string][]string{
+		"More would come back":        form("confirm", "yes", "reference", "RMA-8", "damaged-TEST-ONE", "9"),
+		"More would be given back":    form("confirm", "yes", "reference", "RMA-9", "refund", "99999"),
+		"stands for something else":   form("confirm", "yes", "refund", "1"),
+		"order has shipped: it can’t": nil,
+	} {
+		to := "/take-back"
+		if refused == nil {
+			to, refused = "/cancel", []string{"reason", "r", "confirm", "yes"}
+		}
+		ada.post(path+to, refused...).want(t, http.StatusSeeOther)
+		ada.get(path).want(t, http.StatusOK, says)
+	}
+	if ids := sink.IDs(); len(ids) != 1 || ids[0] != order.ID.String()+"/order-returned/1" {
+		t.Errorf("the sink has %v", ids)
+	}
+	if n := o.number(`select count(*) from order_acts where actor = 'ada' and action = 'take_back' and reference = 'RMA-7'`); n != 1 {
+		t.Errorf("%d returns are on record, want 1", n)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/trail"
 	"github.com/orderflow-project/orderflow/shared/config"
 	"github.com/orderflow-project/orderflow/shared/deadletter"
+	"github.com/orderflow-project/orderflow/shared/orderdesk"
 	"github.com/orderflow-project/orderflow/shared/orderlog"
 	"github.com/orderflow-project/orderflow/shared/orderstory"
 	"github.com/orderflow-project/orderflow/shared/stage"
@@ -95,7 +96,7 @@ func build(_ context.Context, env stage.Env) (http.Handler, error) {
 		return nil, fmt.Errorf("environment: %w", err)
 	}
 	publisher := orderlog.NewPublisher(pool, env.Sink, env.Logger)
-	parts.Orders = desk.New(pool, publisher, env.Logger)
+	parts.Orders = desk.New(orderdesk.New(pool, publisher))
 	pages, err := page.New(parts)
 	if err != nil {
 		publisher.Close()

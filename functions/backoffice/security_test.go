@@ -26,7 +26,7 @@ func routes() map[string]signin.Role {
 		"POST /sign-out": signin.Viewer, "GET /{$}": signin.Viewer, "GET /orders": signin.Viewer, "GET /orders/{id}": signin.Viewer,
 		"GET /stock": signin.Viewer, "GET /stock/{sku}": signin.Viewer, "GET /dead-letters": signin.Viewer, "GET /dead-letters/{id}": signin.Viewer,
 		"GET /mail": signin.Viewer, "GET /checks": signin.Viewer, "GET /figures": signin.Viewer, "GET /plots/{name}": signin.Viewer,
-		"POST /orders/{id}/cancel": signin.Operator, "POST /orders/{id}/redrive": signin.Operator,
+		"POST /orders/{id}/cancel": signin.Operator, "POST /orders/{id}/take-back": signin.Operator, "POST /orders/{id}/redrive": signin.Operator,
 		"POST /stock/{sku}/receive": signin.Operator, "POST /stock/{sku}/adjust": signin.Operator,
 		"POST /dead-letters/redrive": signin.Operator, "POST /dead-letters/{id}/redrive": signin.Operator,
 		"POST /dead-letters/{id}/edit": signin.Admin, "POST /dead-letters/{id}/discard": signin.Admin, "POST /dead-letters/discard": signin.Admin,

@@ -14,6 +14,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/signin"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/trail"
 	"github.com/orderflow-project/orderflow/shared/deadletter"
+	"github.com/orderflow-project/orderflow/shared/orderdesk"
 	"github.com/orderflow-project/orderflow/shared/orderstory"
 )
 
@@ -104,8 +105,9 @@ type orderPage struct {
 	Erased  bool
 	Acts    []trail.Entry
 	Letters []deadletter.Letter
-	// Open tells whether the order can be cancelled.
-	Open bool
+	// Open tells whether the order can be cancelled, Out whether it can be taken back.
+	Open, Out bool
+	Whys      []events.ReturnReason
 }
 
 func (s *site) order(w http.ResponseWriter, r request) error {
@@ -117,8 +119,9 @@ func (s *site) order(w http.ResponseWriter, r request) error {
 	if err != nil {
 		return err
 	}
-	page := orderPage{frame: s.frame(w, r, "Order "+story.Number, "/orders"), Story: story}
-	page.Open = story.State.Status != string(events.StatusShipped) && story.State.Status != string(events.StatusCancelled)
+	page := orderPage{frame: s.frame(w, r, "Order "+story.Number, "/orders"), Story: story, Whys: events.ReturnReasons()}
+	page.Out = story.State.Status == string(events.StatusShipped)
+	page.Open = !page.Out && story.State.Status != string(events.StatusCancelled)
 	if r.who.Role.May(signin.Operator) {
 		if page.Contact, err = s.Book.Contact(r.Context(), id); err != nil {
 			return err
@@ -159,7 +162,9 @@ func (s *site) cancelOrder(w http.ResponseWriter, r request) error {
 		action: "cancel order", target: targetOrder(story.ID), details: map[string]string{"number": story.Number}, needsReason: true,
 		heading: "Cancel order " + story.Number + "?", button: "Cancel the order", back: "/orders/" + story.ID,
 		says: []string{"The order of " + story.Total.String() + " ends. What is held of its money is let go or given back, its goods are free again, and the customer gets a mail.", "This can’t be taken back."},
-		do:   func(ctx context.Context) (string, error) { return s.Orders.Cancel(ctx, id) },
+		do: func(ctx context.Context) (string, error) {
+			return s.Orders.Cancel(ctx, id, orderdesk.Act{By: r.who.Name, Reason: reason(r)})
+		},
 	})
 }
 

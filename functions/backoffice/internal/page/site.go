@@ -19,6 +19,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/signin"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/trail"
 	"github.com/orderflow-project/orderflow/shared/deadletter"
+	"github.com/orderflow-project/orderflow/shared/orderdesk"
 	"github.com/orderflow-project/orderflow/shared/orderstory"
 	"github.com/orderflow-project/orderflow/shared/stockroom"
 )
@@ -26,7 +27,8 @@ import (
 // Orders is what operators do about orders. What was done is said in a sentence; what
 // can't be is a trail.Refused, and an order that isn't there book.ErrNoSuch.
 type Orders interface {
-	Cancel(ctx context.Context, id uuid.UUID) (string, error)
+	Cancel(ctx context.Context, id uuid.UUID, act orderdesk.Act) (string, error)
+	TakeBack(ctx context.Context, id uuid.UUID, back orderdesk.Return, act orderdesk.Act) (string, error)
 }
 
 // Parts are what the site is put together from.
@@ -135,6 +137,7 @@ func table() []route {
 		{"GET /plots/{name}", signin.Viewer, (*site).plot},
 
 		{"POST /orders/{id}/cancel", signin.Operator, (*site).cancelOrder},
+		{"POST /orders/{id}/take-back", signin.Operator, (*site).takeBack},
 		{"POST /orders/{id}/redrive", signin.Operator, (*site).redriveOrder},
 		{"POST /stock/{sku}/receive", signin.Operator, (*site).receive},
 		{"POST /stock/{sku}/adjust", signin.Operator, (*site).adjust},

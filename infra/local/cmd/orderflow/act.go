@@ -96,9 +96,9 @@ func (c *takeBackCommand) Run(ctx context.Context) error {
 		return err
 	}
 	return c.desk(ctx, func(desk *orderdesk.Desk, order orderdesk.Order) (orderdesk.Done, error) {
-		refund, err := amount(c.Refund, order.Total.Currency)
+		refund, err := events.ParseMoney(c.Refund, order.Total.Currency)
 		if err != nil {
-			return orderdesk.Done{}, err
+			return orderdesk.Done{}, fmt.Errorf("--refund: %w", err)
 		}
 		back := orderdesk.Return{Lines: lines, Refund: refund, Reason: events.ReturnReason(c.Reason)}
 		return desk.TakeBack(ctx, order.ID, back, orderdesk.Act{By: c.By, Reason: c.Note, Reference: c.Reference})
@@ -118,23 +118,4 @@ func returnedLines(words []string) ([]events.ReturnedLine, error) {
 		lines = append(lines, events.ReturnedLine{SKU: sku, Quantity: quantity, Restocked: !marked})
 	}
 	return lines, nil
-}
-
-// amount reads money as people write it, 12.34, with all decimals of its currency or
-// with none.
-func amount(text, currency string) (events.Money, error) {
-	wrong := fmt.Errorf("--refund=%s is no amount in %s: give 12.34, or what decimals it has", text, currency)
-	digits := events.MinorDigits(currency)
-	whole, part, pointed := strings.Cut(text, ".")
-	if pointed && len(part) != digits || pointed && digits == 0 || strings.Trim(whole+part, "0123456789") != "" || whole == "" {
-		return events.Money{}, wrong
-	}
-	if !pointed {
-		part = strings.Repeat("0", digits)
-	}
-	minor, err := strconv.ParseInt(whole+part, 10, 64)
-	if err != nil {
-		return events.Money{}, wrong
-	}
-	return events.Money{Amount: minor, Currency: currency}, nil
 }

@@ -115,7 +115,7 @@ func (f Function) calls(deployment string) []int {
 	}
 	provided := f.reads("PAYMENT_PROVIDER_URL", "SENDGRID_HOST", "AWS_ENDPOINT_URL_S3")
 	// STS and Secrets Manager, on AWS.
-	if provided || deployment == aws {
+	if provided || deployment == aws || f.reads("BACKOFFICE_OIDC_ISSUER") {
 		ports = append(ports, https)
 	}
 	if provided && deployment == dev {

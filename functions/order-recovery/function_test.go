@@ -295,7 +295,7 @@ func TestEventOfANewerVersion(t *testing.T) {
 	w := start(t, map[string]string{"RECOVER_AT_MOST": "2"})
 	strange, lost := w.healthy(events.StatusShipped), w.healthy(events.StatusPlaced)
 	w.exec(`insert into order_events (order_id, name, source, cause, type, data, occurred_at)
-		values ($1, 'order-returned', 'returns', null, 'orderflow.order.returned.v1', '{"a":1}', now())`, strange.ID)
+		values ($1, 'order-exchanged', 'returns', null, 'orderflow.order.exchanged.v1', '{"a":1}', now())`, strange.ID)
 	w.pass("11 minutes")
 	if done := w.sweep(); done.Failed != 1 || done.Resent != 1 {
 		t.Errorf("sweep: %+v, want one failed and one sent", done)
@@ -311,7 +311,7 @@ func TestEventOfANewerVersion(t *testing.T) {
 			t.Errorf("after %s: %+v, want the second attempt to fail, and then a dead letter", wait, done)
 		}
 	}
-	if got := w.value(`select event_type || ' ' || convert_from(event, 'utf8') from dead_letters`); got != `orderflow.order.returned.v1 {"a": 1}` {
+	if got := w.value(`select event_type || ' ' || convert_from(event, 'utf8') from dead_letters`); got != `orderflow.order.exchanged.v1 {"a": 1}` {
 		t.Errorf("dead letter = %s", got)
 	}
 }

@@ -70,19 +70,16 @@ func compareMoves(v view, w world) (violations []string, remark string) {
 
 // wrongMoves says what is wrong with the movements of an order's money, or "".
 func wrongMoves(own order, moves []payment.Movement, stands bool) string {
-	steps, returned := stepsOf(moves), own.status == events.StatusShipped
-	if returned {
-		steps = slices.CompactFunc(steps, func(a, b payment.Kind) bool { return a == b && a == payment.KindRefund })
-	}
-	inPart := func(m payment.Movement) bool {
-		return returned && m.Kind == payment.KindRefund && m.Amount.Currency == own.total.Currency
+	steps := stepsOf(moves)
+	if own.status == events.StatusShipped {
+		steps = steps.refundsAsOne()
 	}
 	switch {
 	case !steps.among(allCourses()):
 		return "no course that money may take"
 	case slices.ContainsFunc(moves, func(m payment.Movement) bool { return m.PaymentID != moves[0].PaymentID }):
 		return "in more than one payment"
-	case slices.ContainsFunc(moves, func(m payment.Movement) bool { return m.Amount != own.total && !inPart(m) }):
+	case slices.ContainsFunc(moves, func(m payment.Movement) bool { return !own.mayMove(m) }):
 		return "not its total"
 	}
 	if wrong := wrongCapture(own, steps, stands); wrong != "" || !stands {
@@ -95,6 +92,23 @@ func wrongMoves(own order, moves []payment.Movement, stands bool) string {
 		return "of another payment than the one on record"
 	}
 	return ""
+}
+
+// mayMove tells whether an amount is the order's: its total, or a part that is refunded
+// of what has shipped.
+func (o order) mayMove(m payment.Movement) bool {
+	inPart := o.status == events.StatusShipped && m.Kind == payment.KindRefund && m.Amount.Currency == o.total.Currency
+	return inPart || m.Amount == o.total
+}
+
+// refundsAsOne leaves out the refunds that follow another.
+func (c course) refundsAsOne() course {
+	first := slices.Index(c, payment.KindRefund)
+	if first < 0 {
+		return c
+	}
+	rest := slices.DeleteFunc(slices.Clone(c[first+1:]), func(kind payment.Kind) bool { return kind == payment.KindRefund })
+	return append(slices.Clone(c[:first+1]), rest...)
 }
 
 // wrongCapture says why the order should not have been captured, or "".

@@ -29,13 +29,27 @@ func (p *plan) payments(provider *payment.Client, v view, w world) {
 		if len(r.changes()) == 0 && r.journalled {
 			continue
 		}
-		switch why := doubt(own, theirs, w.moves[id]); {
+		why := doubtReturns(own, theirs)
+		if why == "" {
+			why = doubt(own, theirs, w.moves[id])
+		}
+		switch {
 		case why != "":
 			p.unsure = append(p.unsure, "order "+id+": "+why)
 		case len(r.changes()) > 0:
 			p.remedies = append(p.remedies, r)
 		}
 	}
+}
+
+// doubtReturns says why a payment that was refunded in part isn't for a program to
+// mend, or "": each refund has a cause of its own.
+func doubtReturns(own order, theirs payment.Payment) string {
+	ours := own.status == events.StatusShipped && own.refunded > 0
+	if !ours && (theirs.State != payment.StateCaptured || theirs.Refunded == 0) {
+		return ""
+	}
+	return fmt.Sprintf("our database says %s, the provider %s: each of its returns has to be looked at", own.says(), recordSays(theirs, true))
 }
 
 // doubt says why it isn't certain how a payment stands, or "".
@@ -51,8 +65,6 @@ func doubt(own order, theirs payment.Payment, moves []payment.Movement) string {
 		events.StatusCancelled: {payment.StateVoided, payment.StateRefunded, payment.StateDeclined},
 	}[own.status]
 	switch contradicted := contradicts(theirs, moves); {
-	case own.refunded > 0 || (theirs.State == payment.StateCaptured && theirs.Refunded > 0):
-		return fmt.Sprintf("our database says %s, the provider %s: each of its returns has to be looked at", own.says(), recordSays(theirs, true))
 	case !slices.Contains(fits, theirs.State):
 		return fmt.Sprintf("it is %s, and the provider says %s", own.status, theirs.State)
 	case theirs.Amount != own.total:

@@ -3,6 +3,7 @@ package orderstory
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/orderflow-project/orderflow/events"
@@ -224,14 +225,14 @@ func said(row store.ListEventsRow) string {
 }
 
 func cameBack(told events.OrderReturned) string {
-	text := ""
+	var text strings.Builder
 	for _, line := range told.Lines {
-		text += fmt.Sprintf(", %d %s", line.Quantity, line.SKU)
+		fmt.Fprintf(&text, ", %d %s", line.Quantity, line.SKU)
 		if !line.Restocked {
-			text += " not for sale"
+			text.WriteString(" not for sale")
 		}
 	}
-	return text
+	return text.String()
 }
 
 func published(row store.ListEventsRow) string {

@@ -114,43 +114,6 @@ func (q *Queries) ListActs(ctx context.Context, orderID string) ([]ListActsRow, 
 	return items, nil
 }
 
-const listDeeds = `-- name: ListDeeds :many
-select event, actor, reason, coalesce(reference, '')::text as reference from order_acts where order_id = $1
-`
-
-type ListDeedsRow struct {
-	Event     string
-	Actor     string
-	Reason    string
-	Reference string
-}
-
-// What operators did to the order.
-func (q *Queries) ListDeeds(ctx context.Context, orderID uuid.UUID) ([]ListDeedsRow, error) {
-	rows, err := q.db.Query(ctx, listDeeds, orderID)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []ListDeedsRow
-	for rows.Next() {
-		var i ListDeedsRow
-		if err := rows.Scan(
-			&i.Event,
-			&i.Actor,
-			&i.Reason,
-			&i.Reference,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listAttempts = `-- name: ListAttempts :many
 select step, key, amount, currency, source, cause, started_at, ended_at, coalesce(outcome, '')::text as outcome, asked,
        coalesce(failure, '')::text as failure
@@ -194,6 +157,43 @@ func (q *Queries) ListAttempts(ctx context.Context, orderID uuid.UUID) ([]ListAt
 			&i.Outcome,
 			&i.Asked,
 			&i.Failure,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listDeeds = `-- name: ListDeeds :many
+select event, actor, reason, coalesce(reference, '')::text as reference from order_acts where order_id = $1
+`
+
+type ListDeedsRow struct {
+	Event     string
+	Actor     string
+	Reason    string
+	Reference string
+}
+
+// What operators did to the order.
+func (q *Queries) ListDeeds(ctx context.Context, orderID uuid.UUID) ([]ListDeedsRow, error) {
+	rows, err := q.db.Query(ctx, listDeeds, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ListDeedsRow
+	for rows.Next() {
+		var i ListDeedsRow
+		if err := rows.Scan(
+			&i.Event,
+			&i.Actor,
+			&i.Reason,
+			&i.Reference,
 		); err != nil {
 			return nil, err
 		}

@@ -53,8 +53,13 @@ func TestManifestsResolve(t *testing.T) {
 		t.Errorf("dead letter sink = %s", got)
 	}
 	pings, err := local.Pings(set, network)
-	if err != nil || len(pings) != 1 || pings[0].Sink != "http://order-recovery" || pings[0].Timezone != "UTC" {
-		t.Errorf("Pings() = %+v, %v", pings, err)
+	if err != nil || len(pings) != 2 {
+		t.Fatalf("Pings() = %+v, %v, want order-recovery's and customer-notification's", pings, err)
+	}
+	for _, ping := range pings {
+		if ping.Sink != "http://"+ping.Name || ping.Timezone != "UTC" {
+			t.Errorf("ping resolves to %+v", ping)
+		}
 	}
 	resolved, err := local.Topics(set)
 	if err != nil {

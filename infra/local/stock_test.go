@@ -140,7 +140,7 @@ func TestStockCommand(t *testing.T) {
 	c.want(1, []string{"it needs a reason"}, "adjust", "TEST-ONE", "--by-units=-3")
 	c.want(1, []string{"not so many are free: of TEST-ONE there are 100, of which orders hold 0"}, "adjust", "TEST-ONE", "--by-units=-101", "--reason=gone")
 	c.want(1, []string{"no such article in stock"}, "show", "NO-SUCH")
-	c.want(0, []string{"received, on record as number", "TEST-ONE  120      0         120        0        100      20        +0"},
+	c.want(0, []string{"received, on record as number", "TEST-ONE  120      0         120        0        0         100      20        +0"},
 		"receive", "TEST-ONE", "20", "TEST-TWO", "1", "--reference=PO-17")
 	c.want(0, []string{"nothing to do: it was received at", "by ada"}, "receive", "TEST-TWO", "1", "TEST-ONE", "20", "--reference=PO-17", "--by=bob")
 	c.want(1, []string{"the reference is on record with other contents"}, "receive", "TEST-ONE", "21", "--reference=PO-17")

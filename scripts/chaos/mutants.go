@@ -62,15 +62,18 @@ func mutants() map[string]mutant {
 				scarce(),
 			},
 		},
-		// The provider knows an order's payment by the order too, so that nobody pays
-		// twice: what is left to see is an order that it refuses and that stands still.
+		// The ledger of attempts asks how a payment stands before another attempt, and the
+		// provider knows an order's payment by the order too, so that nobody pays twice.
+		// With the one away, what is left to see is an order that the other refuses and
+		// that stands still.
 		"no-idempotency-key": {
-			text:    "each attempt at a payment has a key of its own",
+			text:    "each attempt at a payment has a key of its own, and nobody asks before another",
 			program: "function",
 			needs:   []need{loses(link{"payment-verification", processPayment})},
-			patches: []patch{{
-				"shared/payment/client.go", `step+"/"+orderID, encoded`, `fmt.Sprintf("%s/%s/%d", step, orderID, time.Now().UnixNano()), encoded`,
-			}},
+			patches: []patch{
+				{"shared/payment/client.go", `step.Key(orderID), encoded`, `fmt.Sprintf("%s/%d", step.Key(orderID), time.Now().UnixNano()), encoded`},
+				{"shared/payment/attempt/attempt.go", "	if begun.Uncertain {\n", "	if false {\n"},
+			},
 		},
 		"none": {
 			text:    "nothing is broken: the storm of the mutants has to be clean without them",

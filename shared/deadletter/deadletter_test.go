@@ -89,7 +89,7 @@ func TestShowTellsWhoHasHandled(t *testing.T) {
 	id := w.letter(w.told(order, events.TypePaymentVerified), refuser, "503", "no database\n")
 	account := w.show(id)
 	if diff := cmp.Diff(deadletter.Prospect{
-		OrderID: order.ID.String(), Number: order.Number, Topic: "payment-verified",
+		OrderID: order.ID.String(), Number: order.Number, Topic: "payment-verified", Happened: "payment-verified",
 		Handled: []string{"inventory-update"}, Waiting: []string{"customer-notification", "order-analytics"},
 	}, account.Prospect); diff != "" {
 		t.Errorf("prospect (-want +got):\n%s", diff)

@@ -122,7 +122,7 @@ func (w *world) startBeside(t *testing.T) {
 		"SENDGRID_HOST": "http://" + w.node + ":8025", "SENDGRID_API_KEY": rand.Text(),
 		"AWS_ENDPOINT_URL_S3": "http://" + w.node + ":9000", "AWS_REGION": "eu-central-1", "LABEL_BUCKET": bucket,
 		"AWS_ACCESS_KEY_ID": rand.Text(), "AWS_SECRET_ACCESS_KEY": rand.Text(),
-		"ORDER_TOKEN_KEY": rand.Text() + rand.Text(), "BACKOFFICE_TOKEN": rand.Text(), "STRIPE_WEBHOOK_SECRET": rand.Text(),
+		"ORDER_TOKEN_KEY": rand.Text() + rand.Text(), "BACKOFFICE_TOKEN": rand.Text(), "BACKOFFICE_SESSION_KEY": rand.Text() + rand.Text(), "STRIPE_WEBHOOK_SECRET": rand.Text(),
 	}
 	processes, err := supervisor.New(supervisor.Options{RunDir: w.dir, LogDir: w.dir})
 	if err != nil {
@@ -269,7 +269,8 @@ func (w *world) makeSecrets(t *testing.T) {
 	for secret, keys := range map[string][]string{
 		"orderflow-order-token": {"ORDER_TOKEN_KEY"}, "orderflow-payment-provider": {"PAYMENT_PROVIDER_KEY"},
 		"orderflow-sendgrid": {"SENDGRID_API_KEY"}, "orderflow-stripe-webhook": {"STRIPE_WEBHOOK_SECRET"}, "orderflow-s3": {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
-		"orderflow-backoffice": {"BACKOFFICE_TOKEN"}, "orderflow-postgres": {"DATABASE_URL"},
+		"orderflow-backoffice": {"BACKOFFICE_TOKEN", "BACKOFFICE_SESSION_KEY", "BACKOFFICE_PASSWORD", "BACKOFFICE_OIDC_CLIENT_SECRET"},
+		"orderflow-postgres":   {"DATABASE_URL"},
 	} {
 		args := []string{"-n", namespace, "create", "secret", "generic", secret}
 		for _, key := range keys {

@@ -32,9 +32,9 @@ type spent struct {
 	WireBytes float64
 }
 
-// The budget of an order of one article that ships: what was measured, and less than one
-// more for what order-recovery asks each minute, or a little
-// where chance has a greater part. Who makes an order dearer has to say so here.
+// The budget of an order of one article that ships: what was measured, and less than
+// one more for what order-recovery asks each minute; a little more than that where
+// chance has a greater part. Who makes an order dearer has to say so here.
 func budget() spent {
 	return spent{Statements: 57.9, Transactions: 28, WALBytes: 23_000, Hops: 20.9, WireBytes: 100_000}
 }

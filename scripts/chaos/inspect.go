@@ -145,8 +145,8 @@ func (s *chaos) effects(ctx context.Context) (text string, err error) {
 		return "", fmt.Errorf("count effects: %w", err)
 	}
 	defer db.Close(ctx) //nolint:errcheck // nothing depends on it
-	err = db.QueryRow(ctx, `select format('%s events, %s payments, %s reservations, %s shipments, %s mails, %s attempts, stock %s',
-		(select count(*) from order_events), (select count(*) from payments), (select count(*) from reservations),
+	err = db.QueryRow(ctx, `select format('%s events, %s payments, %s given back, %s reservations, %s shipments, %s mails, %s attempts, stock %s',
+		(select count(*) from order_events), (select count(*) from payments), (select coalesce(sum(refunded_amount), 0) from payments), (select count(*) from reservations),
 		(select count(*) from shipments), (select count(*) from notifications), (select coalesce(sum(attempts), 0) from notifications),
 		(select md5(string_agg(stock::text, ',' order by sku)) from stock))`).Scan(&text)
 	if err != nil {

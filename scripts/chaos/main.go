@@ -1,5 +1,6 @@
 // Chaos runs the whole system in a folder and at ports of its own, and has a storm
-// go over its processes while customers order and cancel: processes are killed,
+// go over its processes while customers order and cancel, and operators cancel and
+// take back: processes are killed,
 // deliveries come twice, late and out of order, topics again from their beginning,
 // the broker loses the end of its log, providers fail before and after the effect,
 // connections are cut or fall silent, the disk is full, clocks jump, and functions

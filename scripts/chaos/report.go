@@ -19,6 +19,7 @@ type report struct {
 	tally      *tally
 	took       time.Duration
 	customers  string // what simulate says
+	operators  string // what came of what operators did
 	audit      string // what the last audit says
 	duplicates map[string]int
 	replayed   int
@@ -35,6 +36,13 @@ func (r *report) violation(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.violations = append(r.violations, text)
+}
+
+// violated tells whether there is something that must not be.
+func (r *report) violated() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.violations) > 0
 }
 
 // save writes the report to a file, if one is wanted.
@@ -64,6 +72,7 @@ func (r *report) markdown(out io.Writer) {
 		fmt.Fprintf(out, "Broken on purpose: %s.\n", mutants()[r.options.Mutant].text)
 	}
 	section(out, "Customers", r.customers)
+	section(out, "Operators", r.operators)
 	r.faults(out)
 	r.recoveries(out)
 	r.doubles(out)

@@ -165,10 +165,16 @@ func (s *chaos) blow(ctx context.Context) error {
 		blowing.Go(func() { s.follow(weather, lane, began) })
 	}
 	blowing.Go(func() { s.auditEvery(weather, cancel) })
+	if !s.options.KafkaAlone {
+		blowing.Go(func() { s.operate(weather) })
+	}
 	err := <-customers
 	rolling.Wait()
 	calm()
 	blowing.Wait()
+	if err == nil && s.report.violated() {
+		return errViolated
+	}
 	if cause := context.Cause(ctx); cause != nil && errors.Is(cause, errViolated) {
 		return cause
 	}

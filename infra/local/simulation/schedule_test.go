@@ -133,7 +133,7 @@ func (w *world) do(c choice) {
 func (w *world) crash(c choice) {
 	switch c.verb {
 	case dieAfter:
-		c.call.attempt()
+		w.takeEffect(c.call)
 	case dieUnder:
 		w.broker.late = append(w.broker.late, &request{c.call.what, c.call.thread.process.name, c.call.attempt})
 	}

@@ -205,10 +205,15 @@ func (w *world) forget(c *call) {
 	c.thread.calls = slices.DeleteFunc(c.thread.calls, func(other *call) bool { return other == c })
 }
 
+// takeEffect has a call take effect; false is that it waits for a lock.
+func (w *world) takeEffect(c *call) bool {
+	w.acting = c.thread
+	return c.attempt()
+}
+
 // letGo has a call take effect, unless it waits for a lock, and then answers it.
 func (w *world) letGo(c *call, answer error) bool {
-	w.acting = c.thread
-	if !c.attempt() {
+	if !w.takeEffect(c) {
 		c.blocked = true
 		return false
 	}

@@ -99,7 +99,8 @@ func (s *System) runFunction(ctx context.Context, run FunctionRun) error {
 		return err
 	}
 	if run.Invocation.Event == nil {
-		s.plan.Say("at " + s.plan.addresses.URL(f.Name) + ", operators' password " + s.plan.secrets["BACKOFFICE_PASSWORD"])
+		s.plan.Say("at " + s.plan.addresses.URL(f.Name) + ", operators' password " + s.plan.secrets["BACKOFFICE_PASSWORD"] +
+			", programs' token " + s.plan.secrets["BACKOFFICE_TOKEN"])
 	}
 	s.plan.Step("func run " + f.Name)
 	return s.supervisor.Run(ctx, process)

@@ -124,9 +124,9 @@ func callWebhooks(t *testing.T, url string) {
 
 func callBackoffice(t *testing.T, url, said string) {
 	t.Helper()
-	token := regexp.MustCompile(`operators' token (\S+)`).FindStringSubmatch(said)
+	token := regexp.MustCompile(`operators' password \S+, programs' token (\S+)`).FindStringSubmatch(said)
 	if token == nil {
-		t.Fatal("func-run doesn't tell the operators' token")
+		t.Fatal("func-run doesn't tell the operators' password and the programs' token")
 	}
 	const summary = "/api/analytics/summary"
 	if got := get(t, url+summary, ""); got.status != http.StatusUnauthorized {

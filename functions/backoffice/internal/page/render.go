@@ -2,12 +2,9 @@ package page
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"net/http"
 	"path"
 	"strconv"
@@ -17,6 +14,7 @@ import (
 	"github.com/orderflow-project/orderflow/events"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/book"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/signin"
+	"github.com/orderflow-project/orderflow/shared/asset"
 )
 
 //go:embed templates
@@ -45,9 +43,9 @@ func (s *site) frame(w http.ResponseWriter, r request, title, path string) frame
 // templates are the pages by name, each with the layout around it.
 type templates map[string]*template.Template
 
-func loadTemplates(static assets) (templates, error) {
+func loadTemplates(static asset.Files) (templates, error) {
 	functions := template.FuncMap{
-		"asset": static.url, "count": count, "words": words, "took": took, "rate": rate,
+		"asset": static.URL, "count": count, "words": words, "took": took, "rate": rate,
 		"money":   func(m events.Money) string { return m.String() },
 		"amount":  func(n int64, currency string) string { return events.Money{Amount: n, Currency: currency}.String() },
 		"machine": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -124,54 +122,12 @@ func took(d time.Duration) string {
 	}
 }
 
-// asset is one file with what a cache needs to know.
-type asset struct {
-	content []byte
-	version string
-}
-
-// assets are the style and the script, by their address.
-type assets map[string]asset
-
-func loadAssets() (assets, error) {
-	loaded := assets{}
-	err := fs.WalkDir(staticFiles, "static", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := staticFiles.ReadFile(name)
-		sum := sha256.Sum256(content)
-		loaded["/"+name] = asset{content: content, version: hex.EncodeToString(sum[:6])}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load static files: %w", err)
-	}
-	return loaded, nil
-}
-
-// url is the address of a file in its present version, which never changes.
-func (a assets) url(name string) string {
-	return "/static/" + name + "?v=" + a["/static/"+name].version
-}
-
 // asset serves a file: those that are known by name, and nothing else.
 func (s *site) asset(w http.ResponseWriter, r request) error {
 	file, known := s.static[r.URL.Path]
 	if !known {
 		return book.ErrNoSuch
 	}
-	if r.URL.Query().Get("v") == file.version {
-		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	}
-	switch path.Ext(r.URL.Path) {
-	case ".js":
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-	case ".css":
-		w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	case ".svg":
-		w.Header().Set("Content-Type", "image/svg+xml")
-	}
-	http.ServeContent(w, r.Request, r.URL.Path, time.Time{}, bytes.NewReader(file.content))
+	file.Serve(w, r.Request)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/book"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/signin"
 	"github.com/orderflow-project/orderflow/functions/backoffice/internal/trail"
+	"github.com/orderflow-project/orderflow/shared/asset"
 	"github.com/orderflow-project/orderflow/shared/deadletter"
 	"github.com/orderflow-project/orderflow/shared/orderdesk"
 	"github.com/orderflow-project/orderflow/shared/orderstory"
@@ -60,7 +61,7 @@ type site struct {
 	Parts
 
 	pages  templates
-	static assets
+	static asset.Files
 }
 
 const (
@@ -75,7 +76,7 @@ const (
 
 // New returns the pages.
 func New(parts Parts) (http.Handler, error) {
-	static, err := loadAssets()
+	static, err := asset.Load(staticFiles)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"path"
 	"strings"
+
+	"github.com/orderflow-project/orderflow/shared/asset"
 )
 
 //go:embed templates
@@ -28,7 +30,7 @@ type frame struct {
 // templates are the pages by language and name, each with the layout around it.
 type templates map[*tongue]map[string]*template.Template
 
-func loadTemplates(static assets, tongues []*tongue) (templates, error) {
+func loadTemplates(static asset.Files, tongues []*tongue) (templates, error) {
 	loaded := templates{}
 	for _, one := range tongues {
 		pages, err := loadPages(static, one)
@@ -44,11 +46,11 @@ func pageNames() []string {
 	return []string{"home", "products", "product", "basket", "checkout", "order", "receipt", "find-order", "message"}
 }
 
-func loadPages(static assets, in *tongue) (map[string]*template.Template, error) {
+func loadPages(static asset.Files, in *tongue) (map[string]*template.Template, error) {
 	functions := in.functions()
 	maps.Copy(functions, template.FuncMap{
-		"asset":    static.url,
-		"picture":  func(sku string) string { return static.url("products/" + strings.ToLower(sku) + ".svg") },
+		"asset":    static.URL,
+		"picture":  func(sku string) string { return static.URL("products/" + strings.ToLower(sku) + ".svg") },
 		"input":    newInput,
 		"optional": newOptional,
 	})

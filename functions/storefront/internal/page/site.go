@@ -15,6 +15,7 @@ import (
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/guard"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/order"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/problem"
+	"github.com/orderflow-project/orderflow/shared/asset"
 )
 
 // tokens makes the token of an order.
@@ -44,7 +45,7 @@ type site struct {
 	Parts
 
 	pages   templates
-	static  assets
+	static  asset.Files
 	tongues []*tongue
 }
 
@@ -53,7 +54,7 @@ const timeout = 10 * time.Second
 
 // New returns the pages of the shop.
 func New(parts Parts) (http.Handler, error) {
-	static, err := loadAssets()
+	static, err := asset.Load(staticFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +72,7 @@ func New(parts Parts) (http.Handler, error) {
 
 func (s *site) routes() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /favicon.ico", http.RedirectHandler(s.static.url("icon.svg"), http.StatusFound))
+	mux.Handle("GET /favicon.ico", http.RedirectHandler(s.static.URL("icon.svg"), http.StatusFound))
 	for pattern, handle := range map[string]handler{
 		"GET /static/":             s.asset,
 		"GET /{$}":                 s.home,

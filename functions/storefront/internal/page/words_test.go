@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/checkout"
 	"github.com/orderflow-project/orderflow/functions/storefront/internal/problem"
+	"github.com/orderflow-project/orderflow/shared/asset"
 	"github.com/orderflow-project/orderflow/shared/locale"
 )
 
@@ -59,7 +60,7 @@ func inTemplates(t *testing.T, said map[string]bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pages, err := loadPages(assets{}, tongues[0])
+	pages, err := loadPages(asset.Files{}, tongues[0])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -53,27 +54,32 @@ func (s *site) order(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *site) renderOrder(w http.ResponseWriter, r *http.Request, id uuid.UUID, token string, refused bool) error {
-	view, err := s.Book.Find(r.Context(), id)
+	page, err := s.read(r.Context(), id, token)
 	if errors.Is(err, order.ErrNotFound) {
 		return s.noSuchOrder(w, r)
 	}
 	if err != nil {
 		return err
 	}
-	recipient, known, err := s.Book.Recipient(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	page := orderPage{
-		frame: s.frame(r, say("Order %s", view.Number)), Order: view, Token: token, Story: tell(view), Steps: steps(view),
-		Recipient: recipient, Known: known, Refused: refused,
-	}
+	page.frame = s.frame(r, say("Order %s", page.Order.Number))
+	page.Story, page.Steps, page.Refused = tell(page.Order), steps(page.Order), refused
 	page.Private, page.Back = true, s.orderPage(id)
 	status := http.StatusOK
 	if refused {
 		status = http.StatusConflict
 	}
 	return s.show(w, r, "order", status, page)
+}
+
+// read reads an order and whom it is for, as its page and its receipt show it. It
+// returns order.ErrNotFound.
+func (s *site) read(ctx context.Context, id uuid.UUID, token string) (orderPage, error) {
+	view, err := s.Book.Find(ctx, id)
+	if err != nil {
+		return orderPage{}, err
+	}
+	recipient, known, err := s.Book.Recipient(ctx, id)
+	return orderPage{Order: view, Token: token, Recipient: recipient, Known: known}, err
 }
 
 // receipt is an order for the printer.
@@ -83,26 +89,20 @@ func (s *site) receipt(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.noSuchOrder(w, r)
 	}
-	view, err := s.Book.Find(r.Context(), id)
+	page, err := s.read(r.Context(), id, token)
 	if errors.Is(err, order.ErrNotFound) {
 		return s.noSuchOrder(w, r)
 	}
 	if err != nil {
 		return err
 	}
-	recipient, known, err := s.Book.Recipient(r.Context(), id)
-	if err != nil {
-		return err
-	}
-	page := struct {
+	page.frame = s.frame(r, say("Receipt for order %s", page.Order.Number))
+	page.Private = true
+	return s.show(w, r, "receipt", http.StatusOK, struct {
 		orderPage
 
 		Paid phrase
-	}{orderPage{
-		frame: s.frame(r, say("Receipt for order %s", view.Number)), Order: view, Token: token, Recipient: recipient, Known: known,
-	}, paid(view)}
-	page.Private = true
-	return s.show(w, r, "receipt", http.StatusOK, page)
+	}{page, paid(page.Order)})
 }
 
 // noSuchOrder says the same for a wrong id as for a wrong token.
